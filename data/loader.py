@@ -162,7 +162,7 @@ def _coding(sequences):
 def _origin(file, path):
     """(source, stand_in) of an open file, from its attributes or, for the published sequences, from its hash."""
     source = file.attrs.get("source")
-    if isinstance(source, str):
+    if isinstance(source, str) and source.strip():
         return " ".join(source.split()), bool(file.attrs.get("stand_in", False))
     if "human" in file:
         with open(path, "rb") as original:
