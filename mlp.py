@@ -8,6 +8,8 @@ Read it beside the lecture notes. For layers l = 1 ... L, with a[0] = x the inpu
                delta[l]   = (W[l+1]^T delta[l+1]) * h'(z[l])   h' written with the output a[l]
                dC/dW[l]   = delta[l] a[l-1]^T + l2 W[l],  dC/db[l] = delta[l], summed over the minibatch
     update     v <- momentum v - rate dC/dW,  W <- W + v       (momentum 0: plain SGD)
+               The learning rate multiplies delta[L], and so everything behind it: a few numbers
+               for each sample instead of every weight.
 
 Formulas: Nielsen, "Neural Networks and Deep Learning" (2015), chapters 2 and 3; Goodfellow,
 Bengio and Courville, "Deep Learning" (2016), sections 6.5 and 8.3. A sample is a row here, so
@@ -105,8 +107,9 @@ class MLP:
         """d = a * r, where r is 0 with probability rate and 1/(1 - rate) otherwise; a itself at rate 0."""
         if not rate:
             return a
-        self.rng.random(out=r, dtype=r.dtype.type)
-        np.greater_equal(r, rate, out=r)
+        # 16 random bits decide on an entry: a third of the time of a float32 random number each.
+        bits = self.rng.bit_generator.random_raw(r.size // 4 + 1).view(np.uint16)[:r.size].reshape(r.shape)
+        np.greater_equal(bits, round(rate * 65536), out=r)
         r *= 1 / (1 - rate)
         return np.multiply(a, r, out=d)
 
@@ -128,14 +131,14 @@ class MLP:
         self.p = softmax(z)
         return self.p
 
-    def _deltas(self, labels, lowest):
-        """Errors delta[l] of the samples of the last forward(), for the layers from L down to `lowest`."""
+    def _deltas(self, labels, rate, lowest):
+        """rate * delta[l] for the samples of the last forward(), for the layers from L down to `lowest`."""
         _, slope = ACTIVATIONS[self.activation]
         n, top = len(labels), len(self.W)
         a, r, _, delta = self._arrays(n)
         np.copyto(delta[top], self.p)
         delta[top][np.arange(n), labels] -= 1
-        delta[top] /= n                                                    # delta[L] = (p - y) / n
+        delta[top] *= rate / n                                             # delta[L] = (p - y) / n
         for l in range(top - 1, lowest - 1, -1):
             np.matmul(delta[l + 1], self.W[l], out=delta[l])               # W^T delta
             if l > 0:
@@ -144,38 +147,38 @@ class MLP:
                 delta[l] *= r[l]                                           # what was dropped has no share
         return delta
 
-    def backward(self, labels):
-        """Set dW and db to the gradients of the cost over the samples of the last forward().
+    def backward(self, labels, rate=1.0):
+        """Set dW and db to `rate` times the gradients of the cost over the samples of the last forward().
 
         labels (n,) are integers. Only dW, db and the delta buffers are written, so a second call
         gives the same gradients."""
-        delta = self._deltas(labels, lowest=1)
+        delta = self._deltas(labels, rate, lowest=1)
         for l, W in enumerate(self.W):
             np.matmul(delta[l + 1].T, self.seen[l], out=self.dW[l])        # dC/dW = delta a^T
             np.sum(delta[l + 1], axis=0, out=self.db[l])                   # dC/db = delta
             if self.l2:
-                self.dW[l] += self.l2 * W                                  #         + l2 W
+                self.dW[l] += rate * self.l2 * W                           #         + l2 W
 
     def perturb(self, x, labels):
         """Move each sample of x (n, inputs), in place, by `adversarial` along the sign of dC/dx:
         to where the cost is higher."""
         self.forward(x, dropout=True)
-        direction = self._deltas(labels, lowest=0)[0]                      # dC/dx
+        direction = self._deltas(labels, rate=1.0, lowest=0)[0]            # dC/dx
         np.sign(direction, out=direction)
         direction *= self.adversarial
         x += direction
 
-    def step(self, rate):
-        """One update of W and b, in place, by the gradients in dW and db at learning rate `rate`."""
+    def step(self):
+        """One update of W and b, in place, by dW and db, which hold rate times the gradients."""
         for parameter, gradient, velocity in zip(self.W + self.b, self.dW + self.db, self.vW + self.vb):
             for start in range(0, len(parameter), BLOCK):
                 w, g, v = (array[start:start + BLOCK] for array in (parameter, gradient, velocity))
                 if self.momentum:
-                    v *= self.momentum                                     # v = momentum v - rate g
-                    v -= rate * g
-                    w += v
+                    v *= self.momentum                                     # v = momentum v - rate dC/dW
+                    v -= g
+                    w += v                                                 # W = W + v
                 else:
-                    w -= rate * g
+                    w -= g                                                 # W = W - rate dC/dW
                 if self.max_norm and w.ndim == 2 and parameter is not self.W[-1]:
                     norm = np.sqrt(np.vecdot(w, w))
                     if norm.max() > self.max_norm:
@@ -191,8 +194,8 @@ class MLP:
             if self.adversarial:
                 self.perturb(minibatch, labels[chosen])
             self.forward(minibatch, dropout=True)
-            self.backward(labels[chosen])
-            self.step(rate)
+            self.backward(labels[chosen], rate)
+            self.step()
 
     def correct(self, x, labels, batch_size=1000):
         """Number of samples whose most probable class is their label, without dropout."""

@@ -47,14 +47,14 @@ TEST_FILE = FOLDER / "data" / "mnist_testdata.hdf5"
 PIXEL_LEVELS = 256  # the course's MNIST files hold pixel / 256
 
 TRAIN_IMAGES, VALIDATION_IMAGES = 50_000, 10_000  # part (a): the first 50,000 and the last 10,000
-SIZES = (784, 640, 10)  # part (b)
+SIZES = (784, 512, 10)  # part (b)
 ACTIVATIONS = ("relu", "tanh")  # part (c)
 RATES = (0.1, 0.05, 0.02)  # part (e): initial learning rates
 MOMENTUM = 0.9  # part (e)
 BATCH_SIZE = 100  # part (f): 500 updates in an epoch
 DROPOUT = (0.0, 0.3)  # part (g): rates at the input and at the hidden layer
 MAX_NORM = 2.0  # part (g): cap on each hidden neuron's incoming weights
-ADVERSARIAL = 0.1  # part (g): step along the sign of dC/dx, in the unit of the pixels
+ADVERSARIAL = 0.07  # part (g): step along the sign of dC/dx, in the unit of the pixels
 EPOCHS = 50  # part (j)
 HALVE_AFTER = (20, 40)  # part (k): epochs after which the learning rate is divided by 2
 SEED = 1

@@ -164,19 +164,31 @@ def test_overfits_twenty_samples(activation, options):
 def test_step_is_sgd_with_momentum():
     net = network((3, 4, 2), momentum=0.5)
     W, g1, g2 = net.W[0].copy(), np.full((4, 3), 2.0), np.full((4, 3), -1.0)
-    net.dW[0][:] = g1
-    net.step(0.1)
-    net.dW[0][:] = g2
-    net.step(0.2)  # v1 = -0.1 g1, v2 = 0.5 v1 - 0.2 g2
+    net.dW[0][:] = 0.1 * g1
+    net.step()
+    net.dW[0][:] = 0.2 * g2
+    net.step()  # v1 = -0.1 g1, v2 = 0.5 v1 - 0.2 g2
     np.testing.assert_allclose(net.W[0], W - 0.1 * g1 + (0.5 * -0.1 * g1 - 0.2 * g2))
+
+
+@pytest.mark.parametrize("l2", [0, 0.3])
+def test_rate_multiplies_the_gradients_of_cost_and_penalty(l2):
+    net = network((6, 5, 4), l2=l2)
+    x, labels = samples(8, 6, 4)
+    net.forward(x)
+    net.backward(labels)
+    gradients = [g.copy() for g in net.dW + net.db]
+    net.backward(labels, 0.25)
+    for gradient, scaled in zip(gradients, net.dW + net.db):
+        np.testing.assert_allclose(scaled, 0.25 * gradient, atol=1e-15)
 
 
 def test_plain_step_reaches_every_row_of_a_matrix_larger_than_a_block():
     net = network((3, 150, 2))
     before = [p.copy() for p in net.W + net.b]
     for gradient in net.dW + net.db:
-        gradient[:] = 1
-    net.step(0.25)
+        gradient[:] = 0.25
+    net.step()
     for parameter, kept in zip(net.W + net.b, before):
         np.testing.assert_allclose(parameter, kept - 0.25)
 
@@ -190,7 +202,7 @@ def test_max_norm_holds_after_updates_and_leaves_shorter_rows_and_the_output_alo
     directions, short, output = net.W[0][:50].copy(), net.W[0][50:].copy(), net.W[-1].copy()
     for gradient in net.dW + net.db:
         gradient[:] = 0
-    net.step(0.1)
+    net.step()
     np.testing.assert_allclose(np.linalg.norm(net.W[0][:50], axis=1), 1.5)
     np.testing.assert_allclose(net.W[0][:50] / 1.5, directions / np.linalg.norm(directions, axis=1, keepdims=True))
     np.testing.assert_array_equal(net.W[0][50:], short)
@@ -223,7 +235,7 @@ def test_an_epoch_draws_every_sample_once_in_random_order():
     net, drawn = MLP((1, 2, 2), "relu", np.random.default_rng(0)), []
     backward, forward = net.backward, net.forward
     net.forward = lambda batch, dropout: (drawn.append(batch.copy()), forward(batch, dropout))[1]
-    net.backward = lambda chosen: (drawn.append(len(chosen)), backward(chosen))[1]
+    net.backward = lambda chosen, rate: (drawn.append(len(chosen)), backward(chosen, rate))[1]
     net.train_epoch(x, labels, 10, 0.0)
     order = np.concatenate(drawn[::2]).ravel()
     assert [len(batch) for batch in drawn[::2]] == drawn[1::2] == [10, 10, 10, 10, 7]
