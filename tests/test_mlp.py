@@ -93,12 +93,15 @@ def test_adversarial_step_goes_along_the_sign_of_the_input_gradient(activation, 
     assert (moved != x).any()
 
 
-def test_adversarial_training_leaves_the_given_samples_alone():
-    net = MLP((6, 5, 4), "relu", np.random.default_rng(0), adversarial=0.1)
+def test_adversarial_training_moves_samples_and_leaves_the_given_ones_alone():
+    net, seen = MLP((6, 5, 4), "relu", np.random.default_rng(0), adversarial=0.125), []
     x, labels = samples(20, 6, 4, dtype=np.float32)
-    kept = x.copy()
-    net.train_epoch(x, labels, 10, 0.1)
+    kept, backward = x.copy(), net.backward
+    net.backward = lambda *given: (seen.append(net.seen[0].copy()), backward(*given))[1]
+    net.train_epoch(x, labels, 20, 0.1)
     np.testing.assert_array_equal(x, kept)
+    moved = np.sort(seen[0], axis=0) - np.sort(x, axis=0)  # it trains on samples that were moved
+    assert 0 < np.abs(moved).max() <= 0.1251
 
 
 def test_relu_slope_is_zero_or_one_and_nothing_else():
