@@ -15,6 +15,11 @@ Writes outputs/p2_report.md (start here), p2_results.json, p2_confusion.csv (rat
        p2_confusion.png, p2_mistakes.png, p2_curves.png
 """
 
+import signal
+
+if __name__ == "__main__":  # until main() takes over, Ctrl-C just ends the program
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 import csv
 import json
@@ -23,7 +28,6 @@ import multiprocessing
 import os
 import platform
 import shutil
-import signal
 import statistics
 import sys
 import tempfile
@@ -33,13 +37,10 @@ from importlib.metadata import version
 from multiprocessing.connection import wait
 from pathlib import Path
 
-if __name__ == "__main__":  # until main() takes over, Ctrl-C just ends the program
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+import numpy as np
 
-import numpy as np  # noqa: E402
-
-from data.loader import DataError, load_images  # noqa: E402
-from outputs.index import write_index  # noqa: E402
+from data.loader import DataError, load_images
+from outputs.index import write_index
 
 FOLDER = Path(__file__).resolve().parent
 TRAIN_FILE = FOLDER / "data" / "fashion_mnist_traindata.hdf5"
@@ -568,11 +569,15 @@ def complete_outputs(out):
     out.mkdir(parents=True, exist_ok=True)
     for remains in out.glob(".p2_*"):  # of a killed run
         shutil.rmtree(remains, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=".p2_", dir=out) as staging:
-        yield Path(staging)
-        for path in sorted(Path(staging).iterdir()):
+    staging = out / f".p2_{os.getpid()}"
+    try:
+        staging.mkdir()
+        yield staging
+        for path in sorted(staging.iterdir()):
             path.replace(out / path.name)
             print(out / path.name)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
     write_index(out)
 
 

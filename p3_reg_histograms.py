@@ -15,6 +15,11 @@ Writes outputs/p3_report.md (start here), p3_results.json, p3_hist_<network>_jun
        p3_curves.png, p3_features.png
 """
 
+import signal
+
+if __name__ == "__main__":  # until main() takes over, Ctrl-C just ends the program
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 import json
 import math
@@ -22,7 +27,6 @@ import multiprocessing
 import os
 import platform
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -32,13 +36,10 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import NamedTuple
 
-if __name__ == "__main__":  # until main() takes over, Ctrl-C just ends the program
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+import numpy as np
 
-import numpy as np  # noqa: E402
-
-from data.loader import DataError, load_images  # noqa: E402
-from outputs.index import write_index  # noqa: E402
+from data.loader import DataError, load_images
+from outputs.index import write_index
 
 FOLDER = Path(__file__).resolve().parent
 TRAIN_FILE = FOLDER / "data" / "fashion_mnist_traindata.hdf5"
@@ -249,7 +250,7 @@ def analyse(trained):
             each = [[describe(parameters[kernel], parameters[bias], 2 - j) for parameters in run[:2]] for run in runs]
             networks[name][f"junction_{j}"] = {
                 "initial": mean_of([initial for initial, _ in each]), "trained": mean_of([after for _, after in each]),
-                "trained_each_seed": [after for _, after in each]}
+                "initial_each_seed": [initial for initial, _ in each], "trained_each_seed": [after for _, after in each]}
             if name in "AB":  # what is drawn
                 networks[name][f"junction_{j}"] |= {
                     f"{when}_counts": np.histogram(parameters[kernel], edges[j])[0].tolist()
@@ -316,7 +317,7 @@ def plot_histograms(results, mark, folder):
             axes[1].set_title("all weights, logarithmic scale")
             figure.suptitle(f"{mark}Network {title(name)}; weights of junction {junction} ({ends}), seed {SEEDS[0]}\n"
                             f"standard deviation {found['trained_each_seed'][0]['deviation']:.3f}, "
-                            f"initially {found['initial']['deviation']:.3f}")
+                            f"initially {found['initial_each_seed'][0]['deviation']:.3f}")
             save(figure, folder / f"p3_hist_{name}_junction{junction}.png")
             panels[0, column].set_title(f"{title(name)}\njunction {junction}, {ends}")
     together.suptitle(f"{mark}Trained and initial weights, seed {SEEDS[0]}: the middle on a linear scale (above), all on a "
@@ -627,11 +628,15 @@ def complete_outputs(out):
     out.mkdir(parents=True, exist_ok=True)
     for remains in out.glob(".p3_*"):  # of a killed run
         shutil.rmtree(remains, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=".p3_", dir=out) as staging:
-        yield Path(staging)
-        for path in sorted(Path(staging).iterdir()):
+    staging = out / f".p3_{os.getpid()}"
+    try:
+        staging.mkdir()
+        yield staging
+        for path in sorted(staging.iterdir()):
             path.replace(out / path.name)
             print(out / path.name)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
     write_index(out)
 
 
