@@ -6,6 +6,8 @@ Trains six configurations (two activations, three initial learning rates) for 50
 images, chooses the one with the best accuracy on 10,000 validation images, trains it afresh on all
 60,000, and only then opens the test set, once. The network itself is in mlp.py.
 
+Result: 98.91 % of the test images (ReLU, initial learning rate 0.05).
+
 Reads  data/mnist_traindata.hdf5, data/mnist_testdata.hdf5 (made by: python data/prepare.py)
 Writes outputs/p1_report.md (start here), p1_results.json, p1_curve_<activation>_lr<rate>.png,
        p1_curves.png, p1_test_errors.png, p1_network_params.hdf5
@@ -47,7 +49,7 @@ TEST_FILE = FOLDER / "data" / "mnist_testdata.hdf5"
 PIXEL_LEVELS = 256  # the course's MNIST files hold pixel / 256
 
 TRAIN_IMAGES, VALIDATION_IMAGES = 50_000, 10_000  # part (a): the first 50,000 and the last 10,000
-SIZES = (784, 512, 10)  # part (b)
+SIZES = (784, 512, 10)  # part (b): wider is better still, see TRIALS, but takes longer
 ACTIVATIONS = ("relu", "tanh")  # part (c)
 RATES = (0.1, 0.05, 0.02)  # part (e): initial learning rates
 MOMENTUM = 0.9  # part (e)
@@ -55,6 +57,16 @@ BATCH_SIZE = 100  # part (f): 500 updates in an epoch
 DROPOUT = (0.0, 0.3)  # part (g): rates at the input and at the hidden layer
 MAX_NORM = 2.0  # part (g): cap on each hidden neuron's incoming weights
 ADVERSARIAL = 0.07  # part (g): step along the sign of dC/dx, in the unit of the pixels
+# What led to these settings: neurons, initial learning rate, dropout, adversarial step, and the validation accuracy in %
+# (mean of the last ten of 50 epochs; ReLU, momentum 0.9, cap 2, one seed each). The test set had no part in it.
+TRIALS = (
+    ("784-1024-10", 0.1, (0.2, 0.5), 0.0, 98.52),
+    ("784-512-512-10", 0.05, (0.2, 0.5), 0.0, 98.47),
+    ("784-512-10", 0.05, (0.0, 0.3), 0.1, 98.67),
+    ("784-512-10", 0.05, (0.0, 0.3), 0.07, 98.77),
+    ("784-640-10", 0.05, (0.1, 0.4), 0.07, 98.85),
+    ("784-640-10", 0.05, (0.0, 0.3), 0.07, 98.90),
+)
 EPOCHS = 50  # part (j)
 HALVE_AFTER = (20, 40)  # part (k): epochs after which the learning rate is divided by 2
 SEED = 1
@@ -213,7 +225,7 @@ def draw_curves(axes, training, history, lowest, heading):
     for halving in HALVE_AFTER:
         if halving < training.epochs:
             axes.axvline(halving + 0.5, color="0.5", linestyle=":", linewidth=1)
-            axes.annotate("rate / 2", (halving + 0.5, 0.03), xycoords=("data", "axes fraction"), rotation=90,
+            axes.annotate("rate / 2", (halving + 0.5, 0.3), xycoords=("data", "axes fraction"), rotation=90,
                           xytext=(-3, 0), textcoords="offset points", ha="right", va="bottom", color="0.35", size=9)
     axes.plot(epochs, training_curve, color=TRAIN_COLOUR, label="training")
     axes.plot(epochs, validation_curve, color=VALIDATION_COLOUR, linestyle="--", label="validation")
@@ -322,16 +334,16 @@ def answers(summary):
         ("How you initialized parameters",
          "Weights normal with mean 0: He (variance 2 / inputs) for ReLU, Glorot (variance 2 / (inputs + outputs)) "
          f"for tanh; biases 0. Seed {summary['seed']}, a fresh generator for every training.", []),
-        ("Regularizer and momentum",
-         f"Dropout of {s['dropout'][0]:g} of the inputs and {s['dropout'][1]:g} of the hidden neurons; incoming weights of "
-         f"a hidden neuron capped at norm {s['max_norm']:g}; each training image first moved by {s['adversarial']:g} along "
-         f"the sign of its cost's gradient (adversarial training). Momentum {s['momentum']:g}.", []),
         ("6 curves", "Training and validation accuracy after each epoch, the halvings marked.", ["p1_curves.png", *names]),
+        ("(g) Regularizer, (e) momentum",
+         f"Dropout with rate {s['dropout'][0]:g} at the input and {s['dropout'][1]:g} at the hidden layer; incoming weights of a "
+         f"hidden neuron capped at norm {s['max_norm']:g}; each training image first moved by {s['adversarial']:g} along "
+         f"the sign of its cost's gradient (adversarial training). Momentum {s['momentum']:g}.", []),
         ("(m) The best configuration",
          f"{chosen['activation']} at initial learning rate {chosen['initial_learning_rate']:g}: "
          f"{percent(chosen['validation_accuracy'])} on the validation set after the last epoch.", ["p1_results.json"]),
         ("(m) Final test accuracy",
-         f"{percent(test['accuracy'])}: {test['right']} of {test['images']} right, 95 % interval "
+         f"{percent(test['accuracy'])}: {test['right']:,} of {test['images']:,} right, 95 % interval "
          f"{percent(low)} to {percent(high)}.", ["p1_test_errors.png"]),
     ]
     return [{"part": "1", "question": question, "answer": answer, "files": files} for question, answer, files in rows]
@@ -358,6 +370,13 @@ def write_report(summary, folder):
             f"| {c['activation']} | {c['initial_learning_rate']:g} | {round(validation[-1] * s['validation_images']):,} "
             f"| {percent(validation[-1])} | {percent(max(validation))} (epoch {1 + validation.index(max(validation))}) "
             f"| {percent(c['train_accuracy'][-1])} | {c['seconds']:.0f} |")
+    lines += [
+        "", "## What led to these settings", "",
+        "Validation accuracy, mean of the last ten of 50 epochs (ReLU, momentum 0.9, cap 2, one seed each). Wider is better "
+        "still; the width was limited for the sake of running time.", "",
+        "| neurons | initial learning rate | dropout | adversarial step | validation (%) |", "|---|---|---|---|---|",
+        *(f"| {sizes} | {rate:g} | {dropout[0]:g}, {dropout[1]:g} | {step:g} | {accuracy:.2f} |"
+          for sizes, rate, dropout, step, accuracy in TRIALS)]
     ranked = sorted((c["validation_accuracy"][-1] for c in configurations), reverse=True)
     error = (ranked[0] * (1 - ranked[0]) / s["validation_images"]) ** 0.5
     lines += [
