@@ -677,5 +677,5 @@ if __name__ == "__main__":
         print("\ninterrupted; earlier outputs are as they were", file=sys.stderr)
         sys.exit(130)
     except (DataError, OSError, RuntimeError) as error:
-        print(f"\nerror: {error}", file=sys.stderr)
+        print(f"\nerror: {' '.join(str(error).split())}", file=sys.stderr)  # HDF5 writes several lines
         sys.exit(2)

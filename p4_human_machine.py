@@ -1,6 +1,6 @@
 """Problem 4: did a human or a machine write these 20 bits? A small MLP, its weights, and better features.
 
-    python p4_human_machine.py                  (about 4 minutes on two cores)
+    python p4_human_machine.py                  (about 3 minutes on two cores)
     python p4_human_machine.py --data FILE      (another year's file: {0,1} or {-1,+1}, any number of rows)
 
 Trains the homework's network (20-20-1, ReLU, sigmoid, binary cross-entropy, minibatch 16) with ten combinations of
@@ -8,12 +8,18 @@ optimizer and regulariser, ranks them by their mean over several 80/20 splits, a
 measured on people the network has never seen. Then the weight matrix is read, and what it suggests is put to the test:
 the same network on features designed by hand.
 
-Result: @RESULT@
+Result: 61.3 % on random splits and 59.0 % on unseen people (20-20-1 on the raw values); the same network gets 64.2 % on
+unseen people from features designed by hand.
 
 Reads  data/binary_random.hdf5 (made by: python data/prepare.py)
 Writes outputs/p4_report.md (start here), p4_model.hdf5, p4_learning_curve.png, p4_overfitting.png, p4_weights.txt,
        p4_weights.csv, p4_weights.png, p4_features.png, p4_results.json
 """
+
+import signal
+
+if __name__ == "__main__":  # until main() takes over, Ctrl-C just ends the program
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import argparse
 import csv
@@ -23,7 +29,6 @@ import multiprocessing
 import os
 import platform
 import shutil
-import signal
 import sys
 import tempfile
 import textwrap
@@ -34,14 +39,11 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import NamedTuple
 
-if __name__ == "__main__":  # until main() takes over, Ctrl-C just ends the program
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+import h5py
+import numpy as np
 
-import h5py  # noqa: E402
-import numpy as np  # noqa: E402
-
-from data.loader import DataError, load_sequences  # noqa: E402
-from outputs.index import write_index  # noqa: E402
+from data.loader import DataError, load_sequences
+from outputs.index import write_index
 
 FOLDER = Path(__file__).resolve().parent
 INPUTS, HIDDEN, BATCH_SIZE = 20, 20, 16  # fixed by the homework; so is the validation share, one fold of five
@@ -643,15 +645,17 @@ def plot_features(human, machine, table, kind, heading, path):
         axes.set_xticks(values[values % 2 == 0])
         axes.legend()
     axes = panels[2]
-    for model, style, shift in ((NETWORK, {"color": "#009E73", "marker": "o"}, -0.12), (LOGISTIC, {"color": "0.4", "marker": "s"}, 0.12)):
+    for model, style, shift in ((NETWORK, {"color": "#009E73", "marker": "o"}, -0.12),
+                                (LOGISTIC, {"color": "0.4", "marker": "s"}, 0.12)):
         rows = [row for row in table if row["model"] == model and row["kind"] == kind]
-        axes.errorbar([100 * row["validation"]["mean"] for row in rows], np.arange(len(rows)) + shift, label=model, linestyle="none",
-                      xerr=[100 * row["validation"]["standard_error"] for row in rows], capsize=4, markersize=7, **style)
+        axes.errorbar([100 * row["validation"]["mean"] for row in rows], np.arange(len(rows)) + shift, label=model,
+                      xerr=[100 * row["validation"]["standard_error"] for row in rows], linestyle="none", capsize=4,
+                      markersize=7, **style)
     axes.set_yticks(range(len(rows)), [row["features"] for row in rows])
     axes.invert_yaxis()
     axes.axvline(50, color="black", linewidth=0.8)
     axes.set(xlabel="probability of correct classification (%)", title=f"accuracy on {kind} splits: mean, standard error")
-    axes.legend(loc="upper left", bbox_to_anchor=(0.02, 0.9))
+    axes.legend(loc="lower left", bbox_to_anchor=(0.07, 0))
     figure.suptitle(heading)
     save(figure, path)
 
@@ -685,7 +689,7 @@ def matrix_text(kernel):
 
 def overfitting_sentence(kind, without, chosen):
     gap, gap_chosen = (100 * (each["train"] - each["validation"]) for each in (without, chosen))
-    rises = without["validation_loss"] > without["lowest_validation_loss"] + 0.002
+    rises, rises_chosen = (each["validation_loss"] > each["lowest_validation_loss"] + 0.002 for each in (without, chosen))
     verdict = ("it overfits" if rises and gap > 2 else "the gap is there, but the validation loss does not rise" if gap > 2
                else "hardly any overfitting")
     return (f"Watched on {kind} splits. No remedy ({NO_REMEDY.name}), {without['epochs']} epochs: {100 * without['train']:.1f} % "
@@ -694,7 +698,7 @@ def overfitting_sentence(kind, without, chosen):
             f"{without['validation_loss']:.4f}: {verdict}. The chosen recipe, {chosen['epochs']} epochs: "
             f"{100 * chosen['train']:.1f} % and {100 * chosen['validation']:.1f} %, {gap_chosen:.1f} points apart; validation loss "
             f"{chosen['validation_loss']:.4f} at the end, {chosen['lowest_validation_loss']:.4f} at its lowest (epoch "
-            f"{chosen['lowest_epoch']}).")
+            f"{chosen['lowest_epoch']}): {'it rises, too' if rises_chosen else 'it does not rise'}.")
 
 
 def neuron_sentence(matrix):
@@ -878,8 +882,8 @@ As files: [text](p4_weights.txt), [CSV with all digits](p4_weights.csv).
 |---|---|---|---|---|---|---|
 {of_features}
 
-All with batch size {FEATURE_RECIPE.batch_size}, {results['settings']['feature_epochs']} epochs, Adam, L2 {FEATURE_RECIPE.l2:g}, the network with {HIDDEN} hidden neurons, inputs other than
-raw values standardised: a cheaper training than above, the same for all, so its raw values end lower than the submitted network.
+All with batch size {FEATURE_RECIPE.batch_size}, {results['settings']['feature_epochs']} epochs, Adam, L2 {FEATURE_RECIPE.l2:g}, the network with {HIDDEN} hidden neurons, inputs
+other than raw values standardised: a cheaper training than above, the same for all, so compare raw values within this table.
 
 ## Submitted
 
@@ -932,7 +936,7 @@ def load(path, quick):
     data = load_sequences(path)
     for name, rows in (("human", data.human), ("machine", data.machine)):
         if len(rows) < 50:
-            raise DataError(f"{path}: {name}: found {len(rows)} rows; expected at least 50, to train and validate on")
+            raise DataError(f"{path}: {name}: found {len(rows)} rows; expected at least 50, to train and validate on; use a larger file")
     return data._replace(human=data.human[:500], machine=data.machine[:500]) if quick else data
 
 
@@ -1064,5 +1068,5 @@ if __name__ == "__main__":
         print("\ninterrupted; earlier outputs are as they were", file=sys.stderr)
         sys.exit(130)
     except (DataError, OSError, RuntimeError) as error:
-        print(f"\nerror: {error}", file=sys.stderr)
+        print(f"\nerror: {' '.join(str(error).split())}", file=sys.stderr)  # HDF5 writes several lines
         sys.exit(2)

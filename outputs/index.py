@@ -34,7 +34,10 @@ def write_index(folder):
              "Written by the scripts from their result files. Files marked STAND-IN DATA were not made from the original data.", ""]
     for number in TITLES:
         if (folder / f"p{number}_results.json").exists():
-            lines += section(folder, number)
+            try:
+                lines += section(folder, number)
+            except (ValueError, KeyError, TypeError):  # not the script's fault that now ends with this page
+                lines += [f"## {number}. {TITLES[number]}", "", f"p{number}_results.json is damaged: run the script again.", ""]
     with tempfile.TemporaryDirectory(prefix=".index_", dir=folder) as staging:
         page = Path(staging) / "README.md"
         page.write_text("\n".join(lines), encoding="utf-8")
