@@ -69,13 +69,13 @@ def headline_numbers():
         yield f"{100 * found['mean']:.1f} ± {100 * found['standard_error']:.1f} %"
 
 
-@pytest.mark.parametrize("expected", headline_numbers())
+@pytest.mark.parametrize("expected", [*headline_numbers()])
 def test_readme_says_what_the_outputs_say(expected):
     assert expected in README
 
 
-@pytest.mark.parametrize("number, script", enumerate(("p1_numpy_mlp.py", "p2_confusion.py", "p3_reg_histograms.py",
-                                                      "p4_human_machine.py"), start=1))
+@pytest.mark.parametrize("number, script", list(enumerate(("p1_numpy_mlp.py", "p2_confusion.py", "p3_reg_histograms.py",
+                                                      "p4_human_machine.py"), start=1)))
 def test_readme_says_how_long_each_script_took(number, script):
     tenths = math.ceil(RESULTS[number]["seconds"] / 6) / 10
     assert f"| `{script}` | {tenths:.1f} min |" in README
