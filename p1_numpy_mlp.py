@@ -87,9 +87,6 @@ class Training(NamedTuple):
         return f"{self.activation} lr {self.rate:g}" + ("" if self.validation_images else ", all images")
 
 
-# ---- train
-
-
 def learning_rate(initial, epoch):
     """Learning rate of an epoch, counted from 1: halved after each epoch of HALVE_AFTER."""
     return initial / 2 ** sum(epoch > halving for halving in HALVE_AFTER)
@@ -188,9 +185,6 @@ class Progress:
             print()
 
 
-# ---- analyse
-
-
 def choose(results):
     """The training with the best validation accuracy after the last epoch, the first of equals. That
     epoch, not the best one, because the retraining has no validation images to stop by."""
@@ -209,9 +203,6 @@ def decide(network, images):
     """The decisions (N,) of the network on images (N, 784), and their probabilities (N,)."""
     probabilities = np.concatenate([network.forward(images[start:start + 1000]) for start in range(0, len(images), 1000)])
     return probabilities.argmax(axis=1), probabilities.max(axis=1)
-
-
-# ---- plot
 
 
 def curve_name(activation, rate):
@@ -283,9 +274,6 @@ PLOT_STYLE = {"font.size": 11, "axes.spines.top": False, "axes.spines.right": Fa
 
 def save(figure, path):
     figure.savefig(path, dpi=110, metadata={"Software": None})  # no version: equal runs, equal files
-
-
-# ---- report
 
 
 def percent(accuracy):
@@ -391,9 +379,6 @@ def write_report(summary, folder):
         f"{percent(test['wilson_95'][0])} to {percent(test['wilson_95'][1])}).", "",
         f"No input preprocessing beyond the file's own scaling, no batch normalisation. Whole run: {summary['seconds']:.0f} s."]
     (folder / "p1_report.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-# ---- the assignment
 
 
 def parse_arguments():

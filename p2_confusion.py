@@ -80,9 +80,6 @@ HEADINGS = ("T-shirt /top", "Trou- ser", "Pull- over", "Dress", "Coat", "San- da
 UPPER_BODY = (0, 2, 4, 6)
 
 
-# ---- build and train, in worker processes
-
-
 def load_keras():
     """tf.keras: silent, on the CPU, with one thread and repeatable arithmetic.
 
@@ -205,9 +202,6 @@ def progress(trainings, epochs):
     return show
 
 
-# ---- analyse: arrays in, numbers out
-
-
 def confusion_counts(labels, decisions):
     """(10, 10): element (i, j) counts the images of class i that are decided as class j."""
     counts = np.zeros((10, 10), np.int64)
@@ -291,9 +285,6 @@ def analyse(labels, probabilities):
             "upper_body": proportion(wrong[np.ix_(UPPER_BODY, UPPER_BODY)].sum(), wrong.sum())}
 
 
-# ---- plot
-
-
 def pyplot():
     """matplotlib, drawing into files only."""
     import matplotlib
@@ -362,9 +353,6 @@ def plot_curves(curves, heading, path):
         axes.legend()
     figure.suptitle(heading)
     save(figure, path)
-
-
-# ---- report
 
 
 def names(classes):
@@ -544,9 +532,6 @@ it decides {100 * train_accuracy:.2f} % of the training and {100 * validation_ac
 
 ![learning curves](p2_curves.png)
 """
-
-
-# ---- the assignment
 
 
 def parse_arguments():

@@ -69,9 +69,6 @@ NEAR_ZERO = 0.01  # weights below this size count as near zero (initial standard
 SETTLED = 5  # the last epochs, whose mean accuracies are compared: single epochs jump by half a point
 
 
-# ---- build and train, in worker processes
-
-
 def load_keras():
     """tf.keras: silent, on the CPU, with one thread and repeatable arithmetic.
 
@@ -192,9 +189,6 @@ def progress(trainings, epochs):
     return show
 
 
-# ---- analyse: arrays in, numbers out
-
-
 def describe(weights, biases, hidden_axis):
     """The statistics of one junction: `weights` with the hidden nodes along `hidden_axis`, and its `biases`.
 
@@ -260,9 +254,6 @@ def analyse(trained):
                            "gap": float(last[0] - last[2]),
                            "frame_ratio": float(np.mean([frame_ratio(run[1][0]) for run in runs])), "curves": runs[0][2]}
     return {"bin_edges": {f"junction_{j}": edges[j].tolist() for j in (1, 2)}, "networks": networks}
-
-
-# ---- plot
 
 
 def pyplot():
@@ -362,9 +353,6 @@ def plot_features(trained, mark, path, shown=8):
     figure.suptitle(f"{mark}Incoming weights of hidden nodes, from the largest norm to the smallest, seed {SEEDS[0]}\n"
                     + ";  ".join(map(title, "AB")))
     save(figure, path)
-
-
-# ---- report: each sentence takes the numbers and words itself by them
 
 
 def wording(a, b, more, less, same):
@@ -603,9 +591,6 @@ A and B differ in width and in regularisation at once. Two controls separate the
 
 {controls}
 """
-
-
-# ---- the assignment
 
 
 def parse_arguments():

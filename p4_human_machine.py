@@ -99,9 +99,6 @@ class Task(NamedTuple):
     splits: tuple
 
 
-# ---- features: pure functions of 20 bits, the same in either coding
-
-
 def transitions(bits):
     """(n, 20) booleans -> (n,): how many neighbours differ, 0..19."""
     return (bits[:, 1:] != bits[:, :-1]).sum(axis=1)
@@ -138,9 +135,6 @@ def features(name, rows):
         return np.concatenate([features(each, np.where(bits, 1, -1)) for each in (RAW, TRANSITIONS, RUN, LAGS, GRAMS)], axis=1)
     return {TRANSITIONS: lambda: np.eye(INPUTS)[transitions(bits)], RUN: lambda: np.eye(INPUTS)[longest_run(bits) - 1],
             LAGS: lambda: lag_correlations(bits), GRAMS: lambda: four_grams(bits)}[name]().astype(np.float32)
-
-
-# ---- splits
 
 
 def draw_validation(groups, number):
@@ -204,9 +198,6 @@ def fair_coins(machine):
     expected = patterns.sum() / 16
     chi_square = float(((patterns - expected) ** 2 / expected).sum())
     return {"chi_square": chi_square, "limit": 30.58, "fair": chi_square < 30.58}
-
-
-# ---- build and train, in worker processes
 
 
 def load_keras():
@@ -360,9 +351,6 @@ def progress(total):
     return show
 
 
-# ---- analyse: arrays in, numbers out
-
-
 def runs(trained, recipe, kind, numbers):
     """The trainings of `recipe` on these splits, from what train_all() returns."""
     return [trained[recipe, kind, number] for number in numbers]
@@ -511,9 +499,6 @@ def read_matrix(trained, human, machine):
             "agreement_of_all_networks": [agreement(lag_weights(one["weights"][0], one["weights"][2])) for one in trained]}
 
 
-# ---- the model file
-
-
 def write_model(path, weights, recipe):
     """An HDF5 model that loads, compiled, in TensorFlow 2.2 (2020), 2.15 (the last Keras 2) and the current Keras 3.
 
@@ -551,9 +536,6 @@ def write_model(path, weights, recipe):
             layer.attrs["weight_names"] = np.array([f"{name}/kernel:0".encode(), f"{name}/bias:0".encode()])
             for weight_name, array in zip(layer.attrs["weight_names"], arrays):
                 layer[weight_name.decode()] = array
-
-
-# ---- plot
 
 
 def pyplot():
@@ -658,9 +640,6 @@ def plot_features(human, machine, table, kind, heading, path):
     axes.legend(loc="lower left", bbox_to_anchor=(0.07, 0))
     figure.suptitle(heading)
     save(figure, path)
-
-
-# ---- report
 
 
 def percent(stat):
@@ -892,9 +871,6 @@ other than raw values standardised: a cheaper training than above, the same for 
 
 The whole run took {results['seconds']:.0f} s.
 """
-
-
-# ---- the assignment
 
 
 def parse_arguments():

@@ -35,9 +35,6 @@ def write_file(path, human, machine, coding=(-1, 1)):
             file[key] = np.where(np.asarray(rows) == 1, coding[1], coding[0]).astype(float)
 
 
-# ---- features
-
-
 def test_features_of_known_rows():
     bits = KNOWN == 1
     assert p4.transitions(bits).tolist() == [19, 0, 3]
@@ -77,9 +74,6 @@ def test_raw_values_are_those_of_the_file_and_counts_are_one_hot():
     assert p4.features(p4.RUN, KNOWN).argmax(axis=1).tolist() == [0, 19, 7]  # runs start at 1
     names = (p4.RAW, p4.TRANSITIONS, p4.RUN, p4.LAGS, p4.GRAMS, p4.ALL)
     assert [p4.features(name, KNOWN).shape[1] for name in names] == [20, 20, 20, 10, 16, 86]
-
-
-# ---- splits
 
 
 @pytest.mark.parametrize("kind", [p4.RANDOM, p4.PEOPLE, p4.DUPLICATES])
@@ -138,9 +132,6 @@ def test_fair_coins_accepts_coins_and_refuses_bias_and_memory():
     assert not p4.fair_coins(generator.random((5000, 20)) < 0.53)["fair"]
     human, _ = make_rows(1000)
     assert not p4.fair_coins(human)["fair"]
-
-
-# ---- measures and the reading of weights
 
 
 def test_measure():
@@ -204,9 +195,6 @@ def test_lag_weights_are_means_of_the_diagonals_and_carry_the_sign_of_the_output
     expected = np.zeros(19)
     expected[2 - 1] = -1.5 * 4 / 18  # one pair of 18 at lag 2
     assert p4.lag_weights(kernel, output) == pytest.approx(expected)
-
-
-# ---- the model file
 
 
 def weights(seed=0):
@@ -299,9 +287,6 @@ def test_training_learns_an_easy_task_and_starts_every_split_afresh():
     one, other = trained[task.recipe, p4.RANDOM, 0], again[task.recipe, p4.RANDOM, 0]
     assert one["validation"] == other["validation"]  # the third on the list as if it were the first
     assert all(np.array_equal(a, b) for a, b in zip(one["weights"], other["weights"]))
-
-
-# ---- the whole script
 
 
 def copy_project(folder):
