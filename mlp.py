@@ -68,7 +68,7 @@ class MLP:
 
     sizes       neurons per layer, input and output included, for example (784, 512, 10)
     activation  "relu" or "tanh", of every hidden layer
-    rng         numpy.random.Generator: the initial weights, then the order of samples and dropout
+    rng         numpy.random.default_rng(seed): the initial weights, then the order of samples and dropout
     l2          coefficient of the penalty l2/2 * sum of W squared (biases are free)
     dropout     (input, hidden) rates; what stays is divided by 1 - rate, so that the expectation
                 does not change (Srivastava et al. 2014, JMLR 15:1929, sections 4 and 10)
@@ -76,8 +76,8 @@ class MLP:
     max_norm    cap on the Euclidean norm of a hidden neuron's incoming weights, restored after
                 every update (Srivastava et al. 2014, section 5.1); None is no cap
     adversarial step by which each training sample is first moved along the sign of its cost's gradient
-                (fast gradient sign method, Goodfellow et al. 2015, arXiv 1412.6572, section 4);
-                0 trains on the samples as they are
+                (fast gradient sign method, Goodfellow et al. 2015, arXiv 1412.6572, section 4; they
+                train on moved and unmoved samples, here all are moved, and not clipped); 0: none is
     dtype       float32 to train, float64 to check gradients
 
     W[l] is (neurons out, neurons in), b[l] is (neurons out,); dW, db hold the last gradients.
@@ -161,7 +161,7 @@ class MLP:
 
     def perturb(self, x, labels):
         """Move each sample of x (n, inputs), in place, by `adversarial` along the sign of dC/dx:
-        to where the cost is higher."""
+        to where the cost, under dropout, is higher."""
         self.forward(x, dropout=True)
         direction = self._deltas(labels, rate=1.0, lowest=0)[0]            # dC/dx
         np.sign(direction, out=direction)

@@ -8,8 +8,8 @@ optimizer and regulariser, ranks them by their mean over several 80/20 splits, a
 measured on people the network has never seen. Then the weight matrix is read, and what it suggests is put to the test:
 the same network on features designed by hand.
 
-Result: 61.3 % on random splits and 59.0 % on unseen people (20-20-1 on the raw values); the same network gets 64.2 % on
-unseen people from features designed by hand.
+Result: 61.3 % on random splits and 59.0 % on unseen people (20-20-1 on the raw values). Trained alike, a network with
+this hidden layer gets 57.2 % on unseen people from the raw values and 64.2 % from features designed by hand.
 
 Reads  data/binary_random.hdf5 (made by: python data/prepare.py)
 Writes outputs/p4_report.md (start here), p4_model.hdf5, p4_learning_curve.png, p4_overfitting.png, p4_weights.txt,
@@ -54,7 +54,7 @@ RAW, TRANSITIONS, RUN = "raw values", "transitions", "longest run"
 LAGS, GRAMS, ALL = "lag correlations", "4-grams", "all of these"
 RANDOM, PEOPLE, DUPLICATES = "random", "unseen people", "duplicates together"  # kinds of splits
 FOLDS = (0, 1, 2, 3, 4)  # each row is a validation row in one of them, so that no lucky draw decides
-MORE_FOLDS = (5, 6, 7, 8, 9)  # from a second shuffle: they take no part in the choice, so they can confirm it
+MORE_FOLDS = (5, 6, 7, 8, 9)  # a second shuffle of the same rows, without part in the choice: was the first one luck?
 EPOCHS = 30  # for all: picking each split's best epoch by its own validation rows would flatter the result
 LONG_EPOCHS = 45  # to see what overfitting does
 
@@ -313,7 +313,7 @@ def train_all(todo, jobs, data):
         tasks.put(task)
     show = progress(sum(task.recipe.epochs * len(task.splits) for task in todo))
     pipes, results = [], {}
-    interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)  # workers inherit this from their first instant
+    interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)  # on POSIX workers inherit this from their first instant
     for _ in range(jobs):
         receiver, sender = context.Pipe(duplex=False)
         context.Process(target=work, args=(tasks, sender, data.human, data.machine, data.coding), daemon=True).start()
@@ -602,7 +602,7 @@ def plot_weights(kernel, output, matrix, heading, path):
     panels["network"].bar(lags, matrix["lag_weights"][:10], color="#009E73", width=0.6, label="this network")
     panels["network"].set(ylabel=r"mean of $W\,\mathrm{diag}(v)\,W^T$ at this lag",
                           title="all neurons together: above 0 if equal\nvalues at this lag speak for a human")
-    panels["network"].margins(y=0.25)
+    panels["network"].margins(y=0.45)
     panels["network"].legend(loc="upper right", fontsize=10)
     panels["data"].bar(lags, matrix["lag_difference_of_data"][:10], color="#56B4E9", width=0.6)
     panels["data"].set(xlabel="lag (positions apart)", ylabel="mean product, human minus machine",
@@ -669,15 +669,17 @@ def matrix_text(kernel):
 def overfitting_sentence(kind, without, chosen):
     gap, gap_chosen = (100 * (each["train"] - each["validation"]) for each in (without, chosen))
     rises, rises_chosen = (each["validation_loss"] > each["lowest_validation_loss"] + 0.002 for each in (without, chosen))
-    verdict = ("it overfits" if rises and gap > 2 else "the gap is there, but the validation loss does not rise" if gap > 2
-               else "hardly any overfitting")
+
+    def verdict(gap, rises):
+        return ("it overfits" if rises and gap > 2 else "the gap is there, but the validation loss does not rise" if gap > 2
+                else "hardly any overfitting")
     return (f"Watched on {kind} splits. No remedy ({NO_REMEDY.name}), {without['epochs']} epochs: {100 * without['train']:.1f} % "
             f"on the training and {100 * without['validation']:.1f} % on the validation rows, {gap:.1f} points apart; the validation "
             f"loss is lowest after epoch {without['lowest_epoch']} ({without['lowest_validation_loss']:.4f}) and ends at "
-            f"{without['validation_loss']:.4f}: {verdict}. The chosen recipe, {chosen['epochs']} epochs: "
+            f"{without['validation_loss']:.4f}: {verdict(gap, rises)}. The chosen recipe, {chosen['epochs']} epochs: "
             f"{100 * chosen['train']:.1f} % and {100 * chosen['validation']:.1f} %, {gap_chosen:.1f} points apart; validation loss "
             f"{chosen['validation_loss']:.4f} at the end, {chosen['lowest_validation_loss']:.4f} at its lowest (epoch "
-            f"{chosen['lowest_epoch']}): {'it rises, too' if rises_chosen else 'it does not rise'}.")
+            f"{chosen['lowest_epoch']}): {verdict(gap_chosen, rises_chosen)}.")
 
 
 def neuron_sentence(matrix):
@@ -685,14 +687,14 @@ def neuron_sentence(matrix):
     looks, pooled = [neuron["looks_at"] for neuron in matrix["neurons"]], matrix["looks_at_in_all_networks"]
     kinds = ", ".join(f"{looks.count(what)} {what}" for what in (DIFFERENCES, RUNS, ONE_LAG, FEW))
     neurons = sum(pooled.values())
-    expected = 0.025 * neurons
 
     def versus(what):
+        expected = (0.05 if what == ONE_LAG else 0.025) * neurons  # at most: a neuron is counted under the first that fits
         beyond = pooled[what] > expected + 2 * math.sqrt(expected)
-        return f"{pooled[what]} look at {what} ({'more' if beyond else 'not clearly more'} than chance, {expected:g})"
+        return f"{pooled[what]} look at {what} ({'more' if beyond else 'not clearly more'} than chance, at most {expected:g})"
     return (f"One neuron at a time, of {HIDDEN}: {kinds}, {looks.count(NONE)} without a pattern beyond chance, {looks.count(DEAD)} dead. "
             f"Of the {neurons} neurons of {neurons // HIDDEN} such networks, one for each random split, "
-            f"{', '.join(map(versus, (DIFFERENCES, RUNS, FEW)))}.")
+            f"{', '.join(map(versus, (DIFFERENCES, RUNS, ONE_LAG, FEW)))}.")
 
 
 def together_sentence(matrix):
@@ -701,7 +703,7 @@ def together_sentence(matrix):
     clear = [f"{lag + 1} ({'equal' if weights[lag] > 0 else 'different'} values speak for a human)"
              for lag in range(10) if abs(weights[lag]) > chance[lag]]
     follows = "follows" if matrix["agreement"] > matrix["agreement_by_chance"] else "does not follow"
-    return (f"All neurons together (W diag(v) W^T, v the output weights, averaged by lag): beyond chance at lag "
+    return (f"All neurons together (W diag(v) W^T, v the output weights, averaged by lag): outside the 95 % band of a single lag at lag "
             f"{', '.join(clear) or 'none'}. Over lags 1-10 it {follows} what distinguishes human from machine rows in the data: "
             f"correlation {matrix['agreement']:.2f} ({min(others):.2f} to {max(others):.2f} in the {len(others)} networks; 95 % of "
             f"random arrangements of the weights stay below {matrix['agreement_by_chance']:.2f}).")
@@ -745,6 +747,7 @@ def answers(results):
          f"The best of {len(results['ranking'])} recipes by the mean over {best['validation']['splits']} random splits is "
          f"{best['recipe']}. It has {by_kind} (mean and standard error).", ["p4_report.md"]),
         ("Print out the (20 x 20) weight matrix for the junction between the input and hidden layers",
+         f"Printed on the screen, in the report and in the files (rows: inputs, columns: hidden neurons). "
          f"{neuron_sentence(results['matrix'])} {together_sentence(results['matrix'])}",
          ["p4_weights.txt", "p4_weights.csv", "p4_weights.png"]),
         ("Does this give you any insight into feature design for this problem?",
@@ -778,12 +781,13 @@ def report(results, weights):
              f"{data['coins']['limit']} in 1 of 100 files). {'So it was tried' if data['coins']['fair'] else 'So it was not tried'}")
     passes = "pass" if data["coins"]["fair"] else "do not pass"
     quick = " Quick run: a smoke test, not a result." if results["quick"] else ""
-    confirmation = (f"On five other random splits, which took no part in the choice, it has {percent(results['confirmation'])}."
+    confirmation = (f"On five other random splits of the same rows, which took no part in the choice, it has {percent(results['confirmation'])}."
                     if results["confirmation"] else "")
     return f"""# {'STAND-IN DATA: ' if data['stand_in'] else ''}Problem 4: MLP for the human/machine binary data
 
 Data: {data['source']}, {data['human']:,} human and {data['machine']:,} machine rows.{quick}
 ± is the standard error of the mean over {best['validation']['splits']} splits: folds of one shuffle, so that no row is held out twice.
+The folds share training rows, so it is rather too small. Intervals take the rows as independent.
 
 ## The network
 
@@ -899,12 +903,11 @@ def complete_outputs(out):
     try:
         staging.mkdir()
         yield staging
-        for path in sorted(staging.iterdir()):
-            path.replace(out / path.name)
-            print(out / path.name)
+        written = [path.replace(out / path.name) for path in sorted(staging.iterdir())]
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     write_index(out)
+    print(*written, sep="\n")
 
 
 def load(path, quick):
@@ -1038,6 +1041,7 @@ def main():
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.stdout.reconfigure(errors="backslashreplace")  # for consoles that lack a character
     try:
         main()
     except KeyboardInterrupt:
