@@ -200,8 +200,8 @@ def fair_coins(machine):
     return {"chi_square": chi_square, "limit": 30.58, "fair": chi_square < 30.58}
 
 
-def load_keras():
-    """tf.keras: silent, on the CPU, with one thread and repeatable arithmetic.
+def load_tensorflow():
+    """TensorFlow: silent, on the CPU, with one thread and repeatable arithmetic.
 
     TensorFlow's start-up notes do not go through sys.stderr, so the file descriptor itself is led away meanwhile."""
     os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="-1", TF_ENABLE_ONEDNN_OPTS="0")
@@ -261,7 +261,7 @@ def train(task, human, machine, values, show):
     Returns {(recipe, kind, number): {"train": [(accuracy, loss), ...] after each epoch, "validation": the same,
     "weights": arrays}}.
     The model is compiled once, which takes longer than an epoch, and set back to fresh weights for the next split."""
-    tf, recipe = load_keras(), task.recipe
+    tf, recipe = load_tensorflow(), task.recipe
     rows = np.concatenate([human, machine])
     inputs = features(recipe.features, rows)
     labels = np.repeat(np.float32([1, 0]), (len(human), len(machine)))[:, None]  # 1: a human

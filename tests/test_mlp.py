@@ -1,7 +1,5 @@
 """The numpy MLP: gradients against central differences and against TensorFlow, and what training must keep."""
 
-import os
-
 import h5py
 import numpy as np
 import pytest
@@ -59,9 +57,8 @@ def test_gradient_equals_central_differences(activation, sizes, l2, dropout):
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
-def test_gradient_equals_tensorflow_on_a_real_sized_network(activation):
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    tf = pytest.importorskip("tensorflow")
+def test_gradient_equals_tensorflow_on_a_real_sized_network(activation, tensorflow):
+    tf = tensorflow
     net = network((784, 300, 100, 10), activation, l2=1e-3)
     x, labels = samples(100, 784, 10)
     variables = [tf.Variable(array) for array in net.W + net.b]

@@ -111,12 +111,6 @@ def test_analyse_shows_the_first_network_and_compares_the_others():
     assert [network["seed"] for network in results["networks"]] == [7, 8]
 
 
-@pytest.fixture(scope="module")
-def keras():
-    import tensorflow as tf
-    return tf.keras
-
-
 def test_network_is_the_homework_s(keras):
     model = p2.build(keras)
     assert model.input_shape == (None, 784)

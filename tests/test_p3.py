@@ -101,12 +101,6 @@ def test_analyse_takes_means_over_seeds_and_histograms_of_the_first():
     assert found["networks"]["A"]["gap"] == pytest.approx(0.105) and found["networks"]["B"]["gap"] == pytest.approx(0.025)
 
 
-@pytest.fixture(scope="module")
-def keras():
-    import tensorflow as tf
-    return tf.keras
-
-
 @pytest.mark.parametrize("name, nodes, rate, coefficient", [("A", 128, 0, 0), ("B", 48, 0.2, 1e-4), ("C", 128, 0.2, 1e-4), ("D", 48, 0, 0)])
 def test_networks_are_the_homework_s_and_their_controls(keras, name, nodes, rate, coefficient):
     model = p3.build(keras, p3.NETWORKS[name])

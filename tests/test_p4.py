@@ -232,7 +232,7 @@ def test_model_file_speaks_keras_2(tmp_path):
 @pytest.mark.parametrize("recipe", [p4.Recipe("Adam"), p4.Recipe("SGD", "SGD", momentum=0.9, l2=1e-3),
                                     p4.Recipe("RMSprop", "RMSprop")], ids=lambda recipe: recipe.name)
 def test_model_file_loads_predicts_and_evaluates(tmp_path, recipe):
-    keras = p4.load_keras().keras
+    keras = p4.load_tensorflow().keras
     path, x = tmp_path / "model.hdf5", np.random.default_rng(1).choice([-1.0, 1.0], (300, 20)).astype(np.float32)
     p4.write_model(path, weights(), recipe)
     model = keras.models.load_model(path)
@@ -252,7 +252,7 @@ def test_model_file_loads_predicts_and_evaluates(tmp_path, recipe):
     (p4.Recipe("network", dropout=0.1, l1=1e-4, l2=1e-3), ["Dense", "Dropout", "Dense"]), (p4.Recipe("logistic", hidden=0), ["Dense"])],
     ids=["network", "logistic"])
 def test_layers_of_the_built_model(recipe, layers):
-    model = p4.build(p4.load_keras().keras, recipe, 20)
+    model = p4.build(p4.load_tensorflow().keras, recipe, 20)
     assert [type(layer).__name__ for layer in model.layers] == layers
     assert model.layers[-1].activation.__name__ == "sigmoid" and model.count_params() == (441 if recipe.hidden else 21)
     if recipe.hidden:
@@ -263,7 +263,7 @@ def test_layers_of_the_built_model(recipe, layers):
 
 @pytest.mark.parametrize("values", [(0, 1), (-1, 1)])
 def test_fresh_machine_rows_change_machine_rows_only(values):
-    tf = p4.load_keras()
+    tf = p4.load_tensorflow()
     tf.keras.utils.set_random_seed(0)
     x = np.full((4000, 20), 7, np.float32)
     y = np.repeat(np.float32([1, 0]), 2000)[:, None]
