@@ -74,6 +74,23 @@ def test_readme_says_what_the_outputs_say(expected):
     assert expected in README
 
 
+def docstring_numbers():
+    p1, p2, p3, p4 = RESULTS.values()
+    a, b = p3["networks"]["A"], p3["networks"]["B"]
+    unseen = {(row["features"], row["model"]): row["validation"]["mean"] for row in p4["features"] if row["kind"] == "unseen people"}
+    yield "p1_numpy_mlp.py", f"{percent(p1['test']['accuracy'])} of the test images"
+    yield "p2_confusion.py", f"{percent(p2['accuracy']['mean'], 1)} of the test images"
+    yield "p3_reg_histograms.py", f"({100 * b['gap']:.1f} against {100 * a['gap']:.1f} points)"
+    yield "p4_human_machine.py", f"{percent(p4['accuracy']['random']['validation']['mean'], 1)} on random splits"
+    yield "p4_human_machine.py", f"{percent(unseen['raw values', 'network'], 1)} on unseen people"
+    yield "p4_human_machine.py", f"{percent(max(unseen.values()), 1)} from features"
+
+
+@pytest.mark.parametrize("script, expected", [*docstring_numbers()])
+def test_docstrings_say_what_the_outputs_say(script, expected):
+    assert expected in " ".join((ROOT / script).read_text(encoding="utf-8").split())
+
+
 @pytest.mark.parametrize("number, script", list(enumerate(("p1_numpy_mlp.py", "p2_confusion.py", "p3_reg_histograms.py",
                                                       "p4_human_machine.py"), start=1)))
 def test_readme_says_how_long_each_script_took(number, script):
