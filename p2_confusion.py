@@ -472,7 +472,7 @@ def report(results, mark):
         f"({answer['mistaken_for_it_count']}) |" for answer in classes)
     return f"""# {mark}Problem 2: confusion matrix for Fashion-MNIST
 
-Data: {results['data']['source']}. Network: {NETWORK} (on kernels and biases, as in the lecture's script), softmax output.
+Data: {results['data']['source']}.{' Quick run: a smoke test, not a result.' if results['quick'] else ''} Network: {NETWORK} (on kernels and biases, as in the lecture's script), softmax output.
 Test accuracy: **{accuracy_words(accuracy, networks)}**; each: {each} %.
 Every network saw the test images once, when its training was over.
 

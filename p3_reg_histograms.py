@@ -535,7 +535,7 @@ def report(results, mark):
     pictures = "\n\n".join(f"![{name}, junction {j}](p3_hist_{name}_junction{j}.png)" for name in "AB" for j in (1, 2))
     return f"""# {mark}Problem 3: what regularisation does to the weights
 
-Data: {results['data']['source']}; {settings['train_images']} images train, {settings['validation_images']} validate; the test images are not used.
+Data: {results['data']['source']}; {settings['train_images']} images train, {settings['validation_images']} validate; the test images are not used.{' Quick run: a smoke test, not a result.' if results['quick'] else ''}
 Networks: {title('A')}; {title('B')} (L2 on kernels and biases, as in the lecture's script).
 The same recipe for both: Adam at 0.001, minibatch {BATCH_SIZE}, {settings['epochs']} epochs, the same seeds.
 {seeds_sentence(networks)}

@@ -1,8 +1,11 @@
-"""The committed outputs: complete, real, free of this machine's traces; README and index say what they say."""
+"""The outputs: complete, free of a machine's traces, with the index they give. Those committed are also of real data,
+and README and docstrings say what they say; a run on another machine, or on a stand-in, may differ and is not held to that."""
 
 import json
 import math
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,15 +17,30 @@ OUTPUTS, README = ROOT / "outputs", (ROOT / "README.md").read_text(encoding="utf
 RESULTS = {number: json.loads((OUTPUTS / f"p{number}_results.json").read_text(encoding="utf-8")) for number in (1, 2, 3, 4)}
 
 
+def as_committed():
+    git = shutil.which("git")
+    return bool(git) and not subprocess.run([git, "-C", str(ROOT), "diff", "--quiet", "HEAD", "--", "outputs"],
+                                            stderr=subprocess.DEVNULL).returncode
+
+
+only_committed = pytest.mark.skipif(not as_committed(), reason="outputs/ is not as committed: a run of its own")
+
+
 def percent(share, digits=2):
     return f"{100 * share:.{digits}f} %"
 
 
 @pytest.mark.parametrize("number", RESULTS)
-def test_outputs_are_of_a_complete_run_on_real_data_and_every_named_file_is_there(number):
+@only_committed
+def test_committed_outputs_are_of_real_data(number):
     results = RESULTS[number]
-    assert results["problem"] == number and results["quick"] is False and results["data"]["stand_in"] is False
-    assert not results["data"]["source"].startswith("own file")
+    assert results["data"]["stand_in"] is False and not results["data"]["source"].startswith("own file")
+
+
+@pytest.mark.parametrize("number", RESULTS)
+def test_outputs_are_of_a_complete_run_and_every_named_file_is_there(number):
+    results = RESULTS[number]
+    assert results["problem"] == number and results["quick"] is False
     named = {name for answer in results["answers"] for name in answer["files"]}
     assert named and all((OUTPUTS / name).stat().st_size > 100 for name in named)
     report = (OUTPUTS / f"p{number}_report.md").read_text(encoding="utf-8")
@@ -70,6 +88,7 @@ def headline_numbers():
 
 
 @pytest.mark.parametrize("expected", [*headline_numbers()])
+@only_committed
 def test_readme_says_what_the_outputs_say(expected):
     assert expected in README
 
@@ -87,12 +106,14 @@ def docstring_numbers():
 
 
 @pytest.mark.parametrize("script, expected", [*docstring_numbers()])
+@only_committed
 def test_docstrings_say_what_the_outputs_say(script, expected):
     assert expected in " ".join((ROOT / script).read_text(encoding="utf-8").split())
 
 
 @pytest.mark.parametrize("number, script", list(enumerate(("p1_numpy_mlp.py", "p2_confusion.py", "p3_reg_histograms.py",
                                                       "p4_human_machine.py"), start=1)))
+@only_committed
 def test_readme_says_how_long_each_script_took(number, script):
     tenths = math.ceil(RESULTS[number]["seconds"] / 6) / 10
     assert f"| `{script}` | {tenths:.1f} min |" in README
