@@ -13,6 +13,7 @@ import hashlib
 import http.client
 import os
 import shutil
+import signal
 import struct
 import sys
 import tempfile
@@ -241,6 +242,7 @@ def main():
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the caller's shell had it ignored
     try:
         main()
     except KeyboardInterrupt:
