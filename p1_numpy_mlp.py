@@ -305,47 +305,60 @@ def summarise(results, chosen, retraining, sources, labels, decisions):
 
 
 def answers(summary):
-    """What the homework asks to report, in its order: part, question, answer and files."""
+    """Every part of the homework in its order: part, question or requirement, answer and files."""
     s, chosen, test = summary["settings"], summary["chosen"], summary["test"]
     hidden = " and ".join(map(str, s["sizes"][1:-1]))
     names = [curve_name(c["activation"], c["initial_learning_rate"]) for c in summary["configurations"]]
     low, high = test["wilson_95"]
     rows = [
-        ("Network configuration: how many layers and how many neurons",
-         f"{len(s['sizes'])} layers: {s['sizes'][0]} input neurons, {hidden} hidden, {s['sizes'][-1]} output (softmax); "
-         f"hidden activation {' or '.join(ACTIVATIONS)}.", ["p1_network_params.hdf5"]),
-        ("Batch size", f"{s['batch_size']}, so {s['train_images'] // s['batch_size']} updates per epoch.", []),
-        ("3 different values of initial learning rate",
-         f"{', '.join(f'{rate:g}' for rate in s['initial_learning_rates'])}; each divided by 2 after epochs "
-         f"{' and '.join(map(str, s['halve_after']))}, so the last epochs run at a quarter.", []),
-        ("How you initialized parameters",
+        ("a", "Split into training and validation", f"The first {s['train_images']:,} images of the file train, its last "
+         f"{s['validation_images']:,} validate.", []),
+        ("b", "Network configuration: how many layers and how many neurons",
+         f"{len(s['sizes'])} layers: {s['sizes'][0]} input neurons, {hidden} hidden, {s['sizes'][-1]} output (softmax).",
+         ["p1_network_params.hdf5"]),
+        ("c", "Hidden layer activations", f"{' and '.join(ACTIVATIONS)}, with their derivatives in mlp.py.", []),
+        ("d", "Cost function", "Cross entropy of the softmax output.", []),
+        ("e", "3 different values of initial learning rate",
+         f"{', '.join(f'{rate:g}' for rate in s['initial_learning_rates'])}; SGD with momentum {s['momentum']:g}.", []),
+        ("f", "Batch size", f"{s['batch_size']}, so {s['train_images'] // s['batch_size']} updates per epoch.", []),
+        ("g", "Regularizer",
+         f"Dropout with rate {s['dropout'][0]:g} at the input and {s['dropout'][1]:g} at the hidden layer; incoming weights of a "
+         f"hidden neuron capped at norm {s['max_norm']:g}; each training image first moved by {s['adversarial']:g} along the sign "
+         "of its cost's gradient (adversarial training; validation and test images never are).", []),
+        ("h", "How you initialized parameters",
          "Weights normal with mean 0: He (variance 2 / inputs) for ReLU, Glorot (variance 2 / (inputs + outputs)) "
          f"for tanh; biases 0. Seed {summary['seed']}, a fresh generator for every training.", []),
-        ("6 curves", "Training and validation accuracy after each epoch, the halvings marked.", ["p1_curves.png", *names]),
-        ("(g) Regularizer, (e) momentum",
-         f"Dropout with rate {s['dropout'][0]:g} at the input and {s['dropout'][1]:g} at the hidden layer; incoming weights of a "
-         f"hidden neuron capped at norm {s['max_norm']:g}; each training image first moved by {s['adversarial']:g} along "
-         f"the sign of its cost's gradient (adversarial training; validation and test images never are). "
-         f"Momentum {s['momentum']:g}.", []),
-        ("(m) The best configuration",
+        ("i", "Input preprocessing, batch normalization", "None; the pixels are scaled as in the file.", []),
+        ("j", "Epochs, and feedforward after each", f"{s['epochs']} epochs; after each the whole training set and the validation "
+         "set, without dropout.", ["p1_results.json"]),
+        ("k", "Learning rate decay", f"Divided by 2 after epochs {' and '.join(map(str, s['halve_after']))}.", []),
+        ("l", "6 curves", "Training and validation accuracy after each epoch, the halvings marked.", ["p1_curves.png", *names]),
+        ("m", "The best configuration",
          f"{chosen['activation']} at initial learning rate {chosen['initial_learning_rate']:g}: "
-         f"{percent(chosen['validation_accuracy'])} on the validation set after the last epoch.", ["p1_results.json"]),
-        ("(m) Final test accuracy",
+         f"{percent(chosen['validation_accuracy'])} on the validation set after the last epoch.", ["p1_report.md"]),
+        ("m", "Final test accuracy",
          f"{percent(test['accuracy'])}: {test['right']:,} of {test['images']:,} right, 95 % interval "
          f"{percent(low)} to {percent(high)}.", ["p1_test_errors.png"]),
     ]
-    return [{"part": "1", "question": question, "answer": answer, "files": files} for question, answer, files in rows]
+    return [{"part": f"1 ({part})", "question": question, "answer": answer, "files": files}
+            for part, question, answer, files in rows]
 
 
 def write_report(summary, folder):
-    """p1_report.md, from the summary alone."""
+    """p1_report.md, from the summary alone: first what the homework lists under "Report", in its order."""
     s, configurations = summary["settings"], summary["configurations"]
     chosen, retraining, test = summary["chosen"], summary["retraining"], summary["test"]
     lines = [f"# {'STAND-IN DATA: ' if summary['data']['stand_in'] else ''}Problem 1: MLP in numpy for MNIST", "",
              f"Data: {summary['data']['source']}.{' Quick run: a smoke test, not a result.' if summary['quick'] else ''}", ""]
-    for number, answer in enumerate(summary["answers"], start=1):
+    reported = [answer for part in "bfehl" for answer in summary["answers"] if answer["part"] == f"1 ({part})"]
+    for number, answer in enumerate(reported, start=1):
         lines += [f"**{number}. {answer['question']}.** {answer['answer']}", ""]
         lines += [f"![{name}]({name})\n" for name in answer["files"] if name.endswith("png")]
+    lines += ["## The other parts", ""]
+    for answer in summary["answers"]:
+        if answer not in reported:
+            lines += [f"- **{answer['part'][2:]} {answer['question']}.** {answer['answer']}"]
+    lines += ["", "![misclassified test images](p1_test_errors.png)", ""]
     lines += [
         "## The six configurations", "",
         f"Each trained on {s['train_images']:,} images for {s['epochs']} epochs from a fresh initialisation; accuracy is "
@@ -377,7 +390,7 @@ def write_report(summary, folder):
         f"{percent(retraining['train_accuracy'][-1])} of them right. Then the test set was opened for the first time: "
         f"**{percent(test['accuracy'])}** ({test['right']:,} of {test['images']:,}; 95 % Wilson interval "
         f"{percent(test['wilson_95'][0])} to {percent(test['wilson_95'][1])}).", "",
-        f"No input preprocessing beyond the file's own scaling, no batch normalisation. Whole run: {summary['seconds']:.0f} s."]
+        f"Whole run: {summary['seconds']:.0f} s."]
     (folder / "p1_report.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
