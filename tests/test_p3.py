@@ -221,7 +221,7 @@ def test_report_of_opposite_networks_turns_and_marks_the_controls():
     for trained in (runs, {(name, seed): (*runs[name, seed][:1], [  # the same initial weights, the other's factor
             values * runs[opposite[name], seed][1][0].std() / runs[opposite[name], seed][0][0].std()
             for values in runs[name, seed][0]], runs[opposite[name], seed][2]) for name, seed in runs}):
-        results = {"data": {"source": "drawn"}, "settings": {"train_images": 5, "validation_images": 1, "epochs": 6},
+        results = {"quick": False, "data": {"source": "drawn"}, "settings": {"train_images": 5, "validation_images": 1, "epochs": 6},
                    "lit": {"frame": 0.1, "rest": 0.5}, **p3.analyse(trained)}
         reports.append(p3.report(results, "STAND-IN DATA: "))
         assert p3.summary_sentence(results["networks"]["A"], results["networks"]["B"]) == p3.answers(results)[2]["answer"]
