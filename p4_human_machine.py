@@ -903,7 +903,9 @@ def complete_outputs(out):
     try:
         staging.mkdir()
         yield staging
+        interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)  # all files move, or none
         written = [path.replace(out / path.name) for path in sorted(staging.iterdir())]
+        signal.signal(signal.SIGINT, interrupt)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     write_index(out)

@@ -85,7 +85,7 @@ def scikit_learn(x, labels):
     from sklearn.neural_network import MLPClassifier
     network = MLPClassifier(SIZES[1:-1], solver="sgd", alpha=0, batch_size=BATCH, learning_rate_init=0.01, momentum=0)
     warnings.filterwarnings("ignore", module="sklearn")
-    return lambda: network.partial_fit(x, labels)
+    return lambda: network.partial_fit(x, labels, classes=np.arange(SIZES[-1]))
 
 
 def main():
