@@ -1,10 +1,9 @@
-"""Load the homework's HDF5 files, checked: arrays and where they came from, or one clear line of refusal.
+"""Load the homework's HDF5 files, checked: arrays, or one clear line of refusal.
 
     from data.loader import DataError, load_images, load_sequences
 
-Accepted forms and file names: data/README.md. The files themselves: python data/prepare.py
+The files, and the forms of the course's own that load too, are described in data/README.md.
 """
-import hashlib
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
@@ -13,75 +12,87 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
-PREPARE = "python data/prepare.py"
-HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-# The human/machine file is kept byte for byte, so it carries no attribute: its hash tells its origin.
-SEQUENCES_SHA256 = "dc9aa9de8250f38859b6f55387a70753e89c7f38ad0001a6deec8eb89c666d34"
-SEQUENCES_SOURCE = "USC EE599 Fall 2020 human/machine sequences"
+WHAT_TO_DO = "replace it, or bring back the shipped file: git checkout -- data"
 
 
 class DataError(Exception):
-    """A data file that cannot be used; the message is one line: file, found, expected, what to do."""
+    """A file that cannot be used; the message is one line: file, found, expected, what to do."""
 
 
 class ImageData(NamedTuple):
     images: np.ndarray  # (N, 784) float32 in 0..1
     labels: np.ndarray  # (N,) int64 in 0..9
     source: str         # a phrase for reports
-    stand_in: bool      # True: drawn by this project, not the published data
 
 
 class SequenceData(NamedTuple):
     human: np.ndarray    # (n, 20) int8, in the file's own coding
     machine: np.ndarray  # (m, 20) int8
     coding: tuple        # (0, 1) or (-1, 1)
+    coin_flips: bool     # the file says that its machine rows are flips of a fair coin
+    person: np.ndarray | None       # (n,) int64: who pressed the human row
+    instruction: np.ndarray | None  # (n,) text: what that person was asked to do
     source: str
-    stand_in: bool
 
 
-def load_images(path, pixel_levels=255):
-    """Load `xdata` (N, 784) and `ydata` of an MNIST-like file.
+def load_images(path):
+    """Load `xdata` (N, 784) and `ydata` of an MNIST-like file as ImageData.
 
-    Pixels may be 0..1, or whole numbers 0..255: these are divided by `pixel_levels`, 256 for the course's
-    MNIST files and 255 for Fashion-MNIST. Labels may be one-hot (N, 10) or classes 0..9, (N,) or (N, 1).
-    Raises DataError.
-    """
+    Pixels are 0..1, or whole numbers 0..255: these are divided by the file's attribute
+    `pixel_divisor` (255 where it has none). Labels are one-hot (N, 10) or classes (N,) or (N, 1).
+    Raises DataError."""
     with _opened(path) as file:
         xdata, ydata = _dataset(file, "xdata", "iuf"), _dataset(file, "ydata", "biuf")
-        _expect(xdata.ndim == 2 and xdata.shape[1] == 784, "xdata", f"shape {xdata.shape}", "(N, 784)")
-        _expect(ydata.ndim == 1 or ydata.ndim == 2 and ydata.shape[1] in (1, 10), "ydata",
-                f"shape {ydata.shape}", "one-hot (N, 10) or classes (N,)")
-        _expect(len(xdata) == len(ydata), "xdata and ydata", f"{len(xdata)} and {len(ydata)} rows", "equally many")
+        _expect(xdata.shape[1:] == (784,), "xdata", f"shape {xdata.shape}", "(N, 784)")
+        _expect(ydata.shape[1:] in ((), (1,), (10,)), "ydata", f"shape {ydata.shape}",
+                "one-hot (N, 10) or classes (N,)")
+        _expect(len(xdata) == len(ydata), "xdata and ydata",
+                f"{len(xdata)} and {len(ydata)} rows", "equally many")
+        divisor = file.attrs.get("pixel_divisor", 255)
+        _expect(divisor in (255, 256), "pixel_divisor", divisor, "255 or 256")
         images = np.empty(xdata.shape, np.float32)
         xdata.read_direct(images)  # HDF5 converts block by block: no second copy in memory
-        _scale(images, pixel_levels)
-        return ImageData(images, _classes(ydata[()]), *_origin(file, path))
+        return ImageData(_scaled(images, divisor), _classes(ydata[()]), _source(file, path))
 
 
 def load_sequences(path):
-    """Load `human` (n, 20) and `machine` (m, 20), binary sequences coded {0,1} or {-1,+1}. Raises DataError."""
+    """Load `human` (n, 20) and `machine` (m, 20), coded {0,1} or {-1,+1}, as SequenceData.
+
+    `person` (n,) and `instruction` (n,), codes of its attribute `names`, are None where the file
+    has none. Raises DataError."""
     with _opened(path) as file:
-        datasets = {key: _dataset(file, key, "biuf") for key in ("human", "machine")}
-        for key, dataset in datasets.items():
-            _expect(dataset.ndim == 2 and dataset.shape[1] == 20, key, f"shape {dataset.shape}", "(n, 20)")
-        sequences = {key: dataset[()] for key, dataset in datasets.items()}
-        coding = _coding(sequences)
-        human, machine = (values.astype(np.int8) for values in sequences.values())
-        return SequenceData(human, machine, coding, *_origin(file, path))
+        rows = {key: _dataset(file, key, "biuf") for key in ("human", "machine")}
+        for key, dataset in rows.items():
+            _expect(dataset.shape[1:] == (20,), key, f"shape {dataset.shape}", "(n, 20)")
+        human, machine = (dataset[()] for dataset in rows.values())
+        coding = _coding(human, machine)
+        person, instruction = (_dataset(file, key, "iu")[()].astype(np.int64) if key in file else None
+                               for key in ("person", "instruction"))
+        for key, values in (("person", person), ("instruction", instruction)):
+            _expect(values is None or values.shape == (len(human),), key,
+                    f"shape {np.shape(values)}", f"({len(human)},), one for each human row")
+        if instruction is not None:
+            names = np.array(file["instruction"].attrs.get("names", []), str)
+            _expect(np.isin(instruction, range(len(names))).all(), "instruction",
+                    f"codes up to {instruction.max()} and {len(names)} names", "a name for each code")
+            instruction = names[instruction]
+        coin_flips = bool(file["machine"].attrs.get("coin_flips", False))
+        return SequenceData(human.astype(np.int8), machine.astype(np.int8), coding, coin_flips,
+                            person, instruction, _source(file, path))
 
 
 @contextmanager
 def _opened(path):
-    """Open an HDF5 file; whatever goes wrong while it is open becomes a DataError that names the file."""
+    """Open an HDF5 file; whatever goes wrong with it becomes a DataError that names the file."""
     path = Path(path)
     if not path.exists():
-        raise DataError(f"{path}: no such file; run: {PREPARE}")
+        raise DataError(f"{path}: no such file; {WHAT_TO_DO}")
     try:
         with h5py.File(path, "r") as file:
             yield file
-    except Exception as error:  # on a damaged file h5py raises nearly anything, at opening or at reading
-        reason = " ".join((str(error) if isinstance(error, DataError) else _diagnosis(path, error)).split())
-        raise DataError(f"{path}: {reason} (replace the file, or delete it and run: {PREPARE})") from None
+    except Exception as error:  # on a damaged file h5py raises nearly anything
+        reason = error if isinstance(error, DataError) else _diagnosis(path, error)
+        raise DataError(f"{path}: {' '.join(str(reason).split())}; {WHAT_TO_DO}") from None
 
 
 def _diagnosis(path, error):
@@ -90,16 +101,14 @@ def _diagnosis(path, error):
         with path.open("rb") as file:
             head = file.read(512)
     except OSError as refusal:
-        return f"cannot be opened ({refusal.strerror})"
-    if not head:
-        return "an empty file; expected HDF5"
-    if head.startswith(b"version https://git-lfs"):
-        return "a Git-LFS pointer, not the data itself; expected HDF5"
-    if b"<html" in head.lower() or b"<!doctype html" in head.lower():
-        return "an HTML page saved under this name; expected HDF5"
-    if head.startswith(HDF5_SIGNATURE):
-        return f"truncated or damaged HDF5 ({type(error).__name__}: {error})"
-    return "not an HDF5 file"
+        return f"cannot be opened ({refusal.strerror}); expected an HDF5 file"
+    if head.startswith(b"\x89HDF\r\n\x1a\n"):
+        return f"found truncated or damaged HDF5 ({type(error).__name__}: {error})"
+    kind = ("an empty file" if not head else
+            "a Git-LFS pointer" if head.startswith(b"version https://git-lfs") else
+            "an HTML page" if b"<html" in head.lower() or b"<!doctype html" in head.lower() else
+            "not an HDF5 file")
+    return f"found {kind}; expected HDF5"
 
 
 def _expect(condition, key, found, expected):
@@ -108,64 +117,55 @@ def _expect(condition, key, found, expected):
 
 
 def _dataset(file, key, kinds):
-    """The dataset `key`, not read yet: not empty, of a numeric type among `kinds`, and stored in full."""
-    if key not in file:
-        raise DataError(f"no key {key}; found {sorted(file)[:5]}")
+    """The dataset `key`, not read yet: not empty, of a type among `kinds`, and stored in full."""
+    _expect(key in file, key, f"only {sorted(file)[:5]}", f"a dataset {key}")
     dataset = file[key]
     _expect(isinstance(dataset, h5py.Dataset), key, "a group", "a dataset")
     _expect(dataset.dtype.kind in kinds, key, f"type {dataset.dtype}", "numbers")
-    _expect(dataset.size, key, "no data (empty)", "at least one row")
-    # A damaged header may declare any size: believe it only when as much is stored, before memory is taken.
-    stored = (dataset.id.get_num_chunks() * prod(dataset.chunks) * dataset.dtype.itemsize if dataset.chunks
-              else dataset.id.get_storage_size())
-    _expect(stored >= dataset.nbytes, key, f"{stored} bytes stored", f"{dataset.nbytes} for shape {dataset.shape}")
+    _expect(dataset.ndim and dataset.size, key, f"no rows (shape {dataset.shape})", "some")
+    # A damaged header may promise any size: believe it only when as much is stored.
+    stored = (dataset.id.get_num_chunks() * prod(dataset.chunks) * dataset.dtype.itemsize
+              if dataset.chunks else dataset.id.get_storage_size())
+    _expect(stored >= dataset.nbytes, key, f"{stored} bytes stored",
+            f"{dataset.nbytes} for shape {dataset.shape}")
     return dataset
 
 
-def _scale(images, pixel_levels):
-    """Bring pixels to 0..1 in place, after checking their range."""
+def _scaled(images, divisor):
+    """The pixels, brought to 0..1 in place after a check of their range."""
     low, high = images.min(), images.max()  # either is NaN when any pixel is
     _expect(np.isfinite(low) and np.isfinite(high), "xdata", "NaN or infinity", "finite pixels")
     _expect(low >= 0 and high <= 255, "xdata", f"values {low:g} to {high:g}", "0..1 or 0..255")
     if high > 1:
-        whole = all((block == np.rint(block)).all() for block in np.array_split(images, len(images) // 1000 + 1))
-        _expect(whole, "xdata", f"fractions as well as values up to {high:g}", "0..1, or whole numbers 0..255")
-        images /= pixel_levels
+        whole = all((block == np.rint(block)).all() for block in np.array_split(images, 64))
+        _expect(whole, "xdata", f"fractions as well as values up to {high:g}",
+                "0..1, or whole numbers 0..255")
+        images /= divisor
+    return images
 
 
 def _classes(values):
     """Classes (N,) int64 from one-hot rows (N, 10) or from class numbers (N,) or (N, 1)."""
     _expect(np.isfinite(values).all(), "ydata", "NaN or infinity", "finite labels")
-    if values.ndim == 2 and values.shape[1] == 10:
-        ones = values == 1
-        one_hot = (ones | (values == 0)).all() and (ones.sum(axis=1) == 1).all()
-        _expect(one_hot, "ydata", "rows that are not one-hot", "exactly one 1 and nine 0 in each row")
-        return ones.argmax(axis=1).astype(np.int64)
-    _expect(np.isin(values, np.arange(10)).all(), "ydata", f"classes from {values.min():g} to {values.max():g}",
-            "whole numbers 0..9")
+    if values.shape[1:] == (10,):
+        one_hot = np.isin(values, (0, 1)).all() and (values.sum(axis=1) == 1).all()
+        _expect(one_hot, "ydata", "rows that are not one-hot", "one 1 and nine 0 in each row")
+        return values.argmax(axis=1).astype(np.int64)
+    _expect(np.isin(values, range(10)).all(), "ydata",
+            f"classes from {values.min():g} to {values.max():g}", "whole numbers 0..9")
     return values.reshape(-1).astype(np.int64)
 
 
-def _coding(sequences):
+def _coding(human, machine):
     """(0, 1) or (-1, 1): the one coding that all values of both classes fit."""
-    for key, values in sequences.items():
-        _expect(np.isfinite(values).all(), key, "NaN or infinity", "finite values")
-    found = {key: set(np.unique(values).tolist()) for key, values in sequences.items()}
-    both = set.union(*found.values())
-    listed = {key: sorted(values)[:4] for key, values in found.items()}
-    fitting = [coding for coding in ((0, 1), (-1, 1)) if both <= set(coding)]
-    _expect(fitting, "human and machine", f"values {listed}", "both in {0,1} or both in {-1,+1}")
-    _expect(len(fitting) == 1, "human and machine", "nothing but 1", "two values, in {0,1} or {-1,+1}")
+    found = [np.unique(rows).tolist() for rows in (human, machine)]
+    fitting = [coding for coding in ((0, 1), (-1, 1)) if {*found[0], *found[1]} <= {*coding}]
+    _expect(len(fitting) == 1, "human and machine", f"values {found[0][:4]} and {found[1][:4]}",
+            "both in {0,1} or both in {-1,+1}, and not 1 alone")
     return fitting[0]
 
 
-def _origin(file, path):
-    """(source, stand_in) of an open file, from its attributes or, for the published sequences, from its hash."""
+def _source(file, path):
+    """Where the data come from: the file's attribute `source`, else its name."""
     source = file.attrs.get("source")
-    if isinstance(source, str) and source.strip():
-        return " ".join(source.split()), bool(file.attrs.get("stand_in", False))
-    if "human" in file:
-        with open(path, "rb") as original:
-            if hashlib.file_digest(original, "sha256").hexdigest() == SEQUENCES_SHA256:
-                return SEQUENCES_SOURCE, False
-    return f"own file {Path(path).name}", False
+    return source if isinstance(source, str) and source else f"own file {Path(path).name}"

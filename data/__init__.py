@@ -1,1 +1,0 @@
-"""The data: `prepare.py` makes the files, `loader.py` checks and loads them."""
