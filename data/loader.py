@@ -12,7 +12,7 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
-WHAT_TO_DO = "replace it, or bring back the shipped file: git checkout -- data"
+WHAT_TO_DO = "use another file; the shipped ones come back with: git checkout -- data"
 
 
 class DataError(Exception):
@@ -66,15 +66,12 @@ def load_sequences(path):
             _expect(dataset.shape[1:] == (20,), key, f"shape {dataset.shape}", "(n, 20)")
         human, machine = (dataset[()] for dataset in rows.values())
         coding = _coding(human, machine)
-        person, instruction = (_dataset(file, key, "iu")[()].astype(np.int64) if key in file else None
+        person, instruction = (_of_each_row(file, key, len(human)) if key in file else None
                                for key in ("person", "instruction"))
-        for key, values in (("person", person), ("instruction", instruction)):
-            _expect(values is None or values.shape == (len(human),), key,
-                    f"shape {np.shape(values)}", f"({len(human)},), one for each human row")
         if instruction is not None:
             names = np.array(file["instruction"].attrs.get("names", []), str)
             _expect(np.isin(instruction, range(len(names))).all(), "instruction",
-                    f"codes up to {instruction.max()} and {len(names)} names", "a name for each code")
+                    f"codes up to {instruction.max()}, {len(names)} names", "a name for each code")
             instruction = names[instruction]
         coin_flips = bool(file["machine"].attrs.get("coin_flips", False))
         return SequenceData(human.astype(np.int8), machine.astype(np.int8), coding, coin_flips,
@@ -129,6 +126,13 @@ def _dataset(file, key, kinds):
     _expect(stored >= dataset.nbytes, key, f"{stored} bytes stored",
             f"{dataset.nbytes} for shape {dataset.shape}")
     return dataset
+
+
+def _of_each_row(file, key, rows):
+    """The whole numbers (rows,) of the dataset `key`, as int64."""
+    values = _dataset(file, key, "iu")[()].astype(np.int64)
+    _expect(values.shape == (rows,), key, f"shape {values.shape}", f"({rows},), as human has rows")
+    return values
 
 
 def _scaled(images, divisor):

@@ -2,9 +2,9 @@
 
     python data/rebuild.py DIR [OUT]        (needs one more package: pip install mat-io)
 
-DIR holds the originals under the names below; OUT is where the files go (default: this folder). Each
-original is used only if it has the SHA-256 given here. The arrays come out the same bit for bit: their
-SHA-256, printed here, stand in data/README.md.
+DIR holds the originals under the names below; OUT is where the files go (default: this folder).
+Each original is used only if it has the SHA-256 given here. The arrays come out the same bit for
+bit: their SHA-256, printed here, stand in data/README.md.
 """
 import gzip
 import hashlib
@@ -121,6 +121,7 @@ def main():
         ydata = read_idx(original(folder, f"{prefix}-labels-idx1-ubyte.gz"))
         arrays[name] = {"xdata": xdata, "ydata": ydata}
     arrays[SEQUENCES] = sequences(original(folder, "randecod/behavioralData.mat"))
+    out.mkdir(parents=True, exist_ok=True)
     for name, datasets in arrays.items():
         with h5py.File(out / name, "w") as file:
             for key, values in datasets.items():
