@@ -107,17 +107,19 @@ def train_all(trainings, jobs, blas_threads):
     pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), start_worker)
     try:
         # Ctrl-C is held back meanwhile, and workers inherit that: they are deaf from the start.
-        hold = getattr(signal, "pthread_sigmask", lambda *_: None)  # Windows has none
-        hold(signal.SIG_BLOCK, {signal.SIGINT})
+        posix = hasattr(signal, "pthread_sigmask")  # Windows has none
+        if posix:
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         futures = [pool.submit(train_from_file, *training) for training in trainings]
-        hold(signal.SIG_UNBLOCK, {signal.SIGINT})
+        if posix:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         unfinished = futures
         while unfinished:
             done, unfinished = wait(unfinished, 0.5, FIRST_EXCEPTION)
             for future in done:
                 future.result()  # raises at once what its worker raised
         return [future.result() for future in futures]
-    except Exception as error:
+    except Exception as error:  # whatever a worker raised, or BrokenProcessPool
         raise RuntimeError(f"a training process failed ({type(error).__name__}: {error}); "
                            "if memory is short, try --jobs 1") from None
     finally:
@@ -350,16 +352,18 @@ The trained network: [p1_network_params.hdf5](p1_network_params.hdf5). All numbe
 [p1_results.json](p1_results.json). The run took {seconds} s.
 """
 # Of the full run on the shipped files; tests/test_outputs.py holds each claim against the results.
-INSIGHT = """The same backpropagation, carried one layer further down, tells each training image
-which way to move to be harder. Trained on images moved that way, a plain network with one hidden
-layer reads **{test[accuracy]:.2%}** of the test digits right; in the [trials](p1_search.csv) the
-moving gained more than half a point over plain gradient descent, the textbook L2 penalty less than
-a tenth.
+INSIGHT = """\
+The same backpropagation, carried one layer further down, tells each training image which way to
+move to be harder. Trained on images moved that way, a plain network with one hidden layer reads
+**{test[accuracy]:.2%}** of the test digits right; in the [trials](p1_search.csv) the moving
+gained more than half a point over plain gradient descent, the textbook L2 penalty less than a
+tenth.
 
 """
-LESSONS = """What the curves teach:
-- The first halving of the learning rate pays at once: all six validation curves step up after epoch
-  20. The second changes little.
+LESSONS = """\
+What the curves teach:
+- The first halving of the learning rate pays at once: all six validation curves step up after
+  epoch 20. The second changes little.
 - 0.1 is too small for 50 epochs: both activations end with a lower training accuracy than at 0.3
   and 0.5. Between 0.3 and 0.5 the validation images cannot decide for ReLU.
 - With ReLU and 0.5 the network ends with every shown training image right, and yet its validation

@@ -124,6 +124,17 @@ def test_p1_choice_follows_from_the_validation_accuracies():
                for key in ("train_accuracy", "validation_accuracy"))
 
 
+def test_p1_comparisons_follow_from_the_accuracies():
+    results = results_of(1)
+    chosen = results["chosen"]["validation_accuracy"][-1]
+    for of in results["configurations"]:
+        lead = round(10_000 * (chosen - of["validation_accuracy"][-1]))
+        assert of["only_chosen_right"] - of["only_this_right"] == lead
+        right = np.repeat([True, False], [of["only_chosen_right"], of["only_this_right"]])
+        assert of["p_value"] == pytest.approx(p1.mcnemar(right, ~right)["p_value"])
+    assert results["chosen"]["initial_learning_rate"] == 0.3
+
+
 def test_p1_claims_of_the_trials():
     """The moving gains more than half a point over plain SGD, L2 less than a tenth."""
     rows = {(row["hidden"], row["initial_learning_rate"], row["epsilon"], row["l2"]): row["mean"]
@@ -179,3 +190,237 @@ def test_p2_settings_are_the_best_of_the_trials():
     assert int(best["batch_size"]) == results["batch_size"]
     assert int(best["epochs"]) == results["epochs"]
     assert len(results["curves"]["val_accuracy"]) == results["epochs"]
+
+
+def test_p2_claims():
+    results = results_of(2)
+    matrices = np.array(results["counts_of_each_seed"])
+    assert results["upper_body_mistakes"] > 0.6 * results["mistakes"]
+    others = [m for m in range(10) if m not in (*p2.UPPER_BODY, 3)]  # all but the dress
+    assert matrices[0][np.ix_(others, p2.UPPER_BODY)].sum(axis=1).max() <= 25  # of 1,000
+    pair, direction = results["pair"]["first"], results["direction"]["first"]
+    assert sorted(direction["classes"]) == pair["classes"] == [0, 6]
+    assert pair["first_in_seeds"] == direction["first_in_seeds"] == results["seeds"] == 5
+    assert direction["classes"] == [6, 0] and (matrices[:, 6, 0] > matrices[:, 0, 6]).all()
+    right = np.diagonal(matrices, axis1=1, axis2=2)
+    assert (np.delete(right, 6, axis=1).min(axis=1) - right[:, 6] > 100).all()
+
+
+def test_p2_reaches_its_floor():
+    assert results_of(2)["accuracy"]["mean"] >= 0.892
+
+
+# Problem 3
+
+def rows_of_p3():
+    return {(row["network"], row["seed"]): row for row in results_of(3)["rows"]}
+
+
+def test_p3_rows_are_consistent():
+    rows = rows_of_p3()
+    assert sorted(rows) == [(name, seed) for name in "ABCD" for seed in (0, 1)]
+    for (name, _), row in rows.items():
+        norms = np.array(row["norms"])
+        assert row["units"] == len(norms) == p3.NETWORKS[name][0]
+        assert row["dead"] == len(row["dead_units"])
+    curves = results_of(3)["curves"]
+    for name in "AB":
+        assert curves[name]["accuracy"][-1] == rows[name, 0]["train_accuracy"]
+        assert curves[name]["val_accuracy"][-1] == rows[name, 0]["validation_accuracy"]
+        assert len(curves[name]["accuracy"]) == 40
+
+
+def test_p3_claims_of_dead_units():
+    for (name, _), row in rows_of_p3().items():
+        dead = np.isin(range(row["units"]), row["dead_units"])
+        norms, initial = np.array(row["norms"]), np.array(row["initial_norms"])
+        assert dead.any()
+        if name in "AD":  # they stay about where they were drawn, far below the living ones
+            assert np.abs(norms[dead] / initial[dead] - 1).max() < 0.35
+            assert norms[~dead].min() > 1.8 * norms[dead].max()
+        else:
+            assert norms[dead].max() < 0.05 * initial.min() and norms[~dead].min() > 1
+
+
+def test_p3_claims_of_the_histograms():
+    rows, results = rows_of_p3(), results_of(3)
+    A, B, views = rows["A", 0], rows["B", 0], results["histograms"]
+    middle, edges = views["layer 1, middle"], np.array(views["layer 1, middle"]["edges"])
+    centres = (edges[1:] + edges[:-1]) / 2
+    shelf = np.array(middle["A"]["dead"])
+    assert shelf[np.abs(centres) < 0.09].sum() > 0.95 * shelf.sum() > 0.05
+    spike = np.array(middle["B"]["trained"])
+    assert spike.argmax() == 50 and spike[50] > 2.5 * np.delete(spike, 50).max()
+    assert middle["B"]["dead"][50] == pytest.approx(B["dead"] / B["units"], abs=1e-3)
+    assert spike[50] - middle["B"]["dead"][50] < 1.5 * spike[45]  # without the dead, no such spike
+    assert A["largest"][0] > 2 * B["largest"][0]
+    border = results["border"]
+    assert border["of_largest_weights"] > 2 * border["pixels"]
+    assert border["lit"] < 0.5 * border["lit_inside"]
+
+
+def test_p3_claims_of_the_humps_of_layer_2():
+    view = results_of(3)["histograms"]["layer 2"]
+    edges = np.array(view["edges"])
+    centres = (edges[1:] + edges[:-1]) / 2
+
+    def highest(name, low, high):
+        return np.array(view[name]["trained"])[(centres > low) & (centres < high)].max()
+    def lowest(name, low, high):
+        return np.array(view[name]["trained"])[(centres > low) & (centres < high)].min()
+    valley = lowest("B", -0.4, -0.1)
+    assert highest("B", -0.75, -0.45) > 1.4 * valley and highest("B", 0.2, 0.4) > 2.5 * valley
+    assert highest("A", -0.75, -0.45) < 0.5 * highest("A", -0.2, 0.3)  # one peak
+    assert max(abs(edges[np.nonzero(view["A"]["trained"])[0]])) > 2 > 1.8 > max(
+        abs(edges[np.nonzero(view["B"]["trained"])[0]]))
+
+
+def test_p3_claims_of_the_controls():
+    rows = rows_of_p3()
+    for seed in (0, 1):
+        sd = {name: rows[name, seed]["standard_deviation_1_living"] for name in "ABCD"}
+        assert sd["A"] > 2 * sd["C"] and sd["D"] > 2 * sd["B"]
+        for one, other in (("A", "D"), ("C", "B")):
+            assert 1 / 1.4 < sd[one] / sd[other] < 1.4
+    validation = [row["validation_accuracy"] for row in rows.values()]
+    assert max(validation) - min(validation) < 0.015
+    assert rows["A", 0]["standard_deviation_1_living"] > 1.9 * rows["B", 0][
+        "standard_deviation_1_living"]
+
+
+# Problem 4
+
+def forward(folder, rows):
+    """What the committed model says of rows (n, 20), in numpy alone."""
+    with h5py.File(folder / "p4_model.hdf5") as file:
+        W1, b1, W2, b2 = (file[f"model_weights/{layer}/{layer}/{name}:0"][()].astype(float)
+                          for layer in ("hidden", "human") for name in ("kernel", "bias"))
+    return 1 / (1 + np.exp(-(np.maximum(rows @ W1 + b1, 0) @ W2 + b2)))[:, 0], W1
+
+
+def test_p4_submitted_network_is_right_as_often_as_reported():
+    data, results = load_sequences(p4.DATA_FILE), results_of(4)
+    rows = np.concatenate([data.human, data.machine])
+    human = np.arange(len(rows)) < len(data.human)
+    folds = np.concatenate([p4.folds_of(np.arange(len(of)), 5)
+                            for of in (data.human, data.machine)])
+    right = (forward(OUT, rows)[0] > 0.5) == human
+    held_out = folds == 0
+    assert results["submitted"]["validation"] == pytest.approx(right[held_out].mean(), abs=2e-3)
+    assert results["submitted"]["train"] == pytest.approx(right[~held_out].mean(), abs=1e-3)
+    assert results["submitted"]["validation_rows"] == held_out.sum()
+
+
+@pytest.mark.parametrize("folder", [OUT, COURSE], ids=["shipped", "course"])
+def test_p4_files_agree_with_one_another(folder):
+    results, W = results_of(4, folder), forward(folder, np.zeros((1, 20)))[1]
+    np.testing.assert_allclose(np.loadtxt(folder / "p4_weights.csv", delimiter=","), W, rtol=1e-6)
+    assert text_of(folder / "p4_weights.txt") == p4.matrix_text(W) + "\n"
+    means = [row["validation"]["mean"] for row in results["ranking"]]
+    assert means == sorted(means, reverse=True) and len(means) >= 6
+    assert results["ranking"][0]["setting"] == results["submitted"]["setting"]
+    tuned = [run["setting"] for run in results["overfitting"]]
+    assert tuned[0] == results["submitted"]["setting"] and len(set(tuned)) == 2
+    lengths = {len(run["curves"][part]) for run in results["overfitting"] for part in run["curves"]}
+    assert lengths == {results["epochs"]}
+
+
+def test_course_outputs_are_of_the_courses_file_and_claim_nothing_of_people():
+    results, report = results_of(4, COURSE), text_of(COURSE / "p4_report.md")
+    assert not results["quick"] and (results["human"], results["machine"]) == (5100, 5100)
+    assert results["coding"] == [-1, 1] and results["people"] is None
+    assert results["split"] == "random rows" and "flips" not in str(results["ranking"])
+    for text in (p4.INSIGHT, p4.FEATURES_TEXT, p4.OVERFITTING):
+        assert text[:40] not in report
+    assert results["ranking"][0]["validation"]["mean"] > 0.59
+
+
+def test_p4_reaches_its_floors():
+    results = results_of(4)
+    assert results["ranking"][0]["validation"]["mean"] >= 0.62
+    assert results["people"]["mean"] >= 0.61
+    assert max(row["mean"] for row in results["features"]) >= 0.665
+
+
+def test_p4_claims_of_alternation():
+    found = results_of(4)["alternation"]
+    assert found["human"]["mean"] > found["machine"]["mean"] + 0.05
+    assert found["people"][0] < 0.35 and found["people"][1] > 0.85
+    for end in ("few", "many"):
+        assert found["human"][end] > 2 * found["machine"][end]
+
+
+def test_p4_claims_of_overfitting():
+    chosen, alone = results_of(4)["overfitting"]
+    assert (chosen["setting"], alone["setting"]) == ("Adam, new coin flips", "Adam")
+    for run in (chosen, alone):
+        losses = [loss for _, loss in run["curves"]["validation"]]
+        assert run["lowest_validation_loss"] == min(losses)
+        assert run["end"] == {part: run["curves"][part][-1] for part in ("train", "validation")}
+    assert alone["end"]["validation"][1] > alone["lowest_validation_loss"] + 0.015
+    assert chosen["end"]["validation"][1] < chosen["lowest_validation_loss"] + 0.01
+    assert chosen["end"]["validation"][0] > alone["end"]["validation"][0] + 0.01
+    assert chosen["end"]["train"][0] < alone["end"]["train"][0] - 0.01
+
+
+def test_p4_claims_of_the_matrix():
+    matrix = results_of(4)["matrix"]
+    for profile in (matrix["profile"], matrix["data"]):
+        assert np.argsort(profile)[:2].tolist() == [0, 2] and max(profile[0], profile[2]) < 0
+    assert min(matrix["correlations"]) > 0.7
+
+
+def test_p4_claims_of_the_features():
+    results = results_of(4)
+    raw, few, run, products, grams, together = results["features"]
+    assert [raw["features"][:3], grams["features"][-7:]] == ["raw", "4-grams"]
+    assert raw["mean"] == results["people"]["mean"] and raw["gain"]["mean"] == 0
+    for row in (products, grams):
+        assert row["gain"]["mean"] > row["gain"]["half"]
+    for row in (few, run):  # as good as raw values, within the interval
+        assert abs(row["gain"]["mean"]) < row["gain"]["half"]
+    assert together["mean"] <= grams["mean"] and results["best_features"] == grams["features"]
+    for key in ("raw", "best"):
+        free, coin, told = (row[key] for row in results["of_instructions"])  # by the alphabet
+        for one, other in ((told, free), (told, coin), (coin, free)):
+            assert abs(one["mean"] - other["mean"]) < one["half"] + other["half"]
+
+
+# README and docstrings
+
+def test_numbers_of_the_readme_and_the_docstrings_are_those_of_the_outputs():
+    r1, r2, r3, r4, course = *map(results_of, SCRIPTS), results_of(4, COURSE)
+    readme = " ".join(text_of(ROOT / "README.md").split())
+    row = {(row["network"], row["seed"]): row for row in r3["rows"]}
+    best = max(features["mean"] for features in r4["features"])
+    of_course = course["ranking"][0]["validation"]
+    expected = {
+        p1: [f"{r1['test']['accuracy']:.2%}"], p2: [f"{r2['accuracy']['mean']:.2%}"],
+        p3: [f"{row[name, 0]['standard_deviation_1_living']:.2f}" for name in "AB"],
+        p4: [f"{r4['people']['mean']:.1%}", f"{best:.1%}"]}
+    for script, numbers in expected.items():
+        for number in numbers:
+            assert number in readme, (script.__name__, number)
+            assert number in script.__doc__, (script.__name__, number)
+    low, high = r1["test"]["interval"]
+    for number in (f"{r1['test']['right']:,} of 10,000", f"{low:.2%} to {high:.2%}",
+                   f"{r2['accuracy']['standard_deviation']:.2%}",
+                   f"{r2['upper_body_mistakes']} of {r2['mistakes']}",
+                   f"{row['A', 0]['dead']} of 128", f"{row['B', 0]['dead']} of 48",
+                   f"{r4['ranking'][0]['validation']['mean']:.1%}", f"{of_course['mean']:.1%}"):
+        assert number in readme, number
+
+
+def test_minutes_of_the_docstrings_and_the_readme_are_those_of_the_run():
+    readme = text_of(ROOT / "README.md")
+    for number, script in zip(SCRIPTS, (p1, p2, p3, p4)):
+        minutes, = re.findall(r"\(about ([\d.]+) minutes on two cores\)", script.__doc__)
+        assert float(minutes) * 60 == pytest.approx(results_of(number)["seconds"], abs=40)
+        assert re.search(rf"`{SCRIPTS[number]}.py` \| {minutes} min", readme), number
+
+
+def test_readme_is_short_and_names_the_commands_of_this_folder():
+    text = text_of(ROOT / "README.md")
+    assert len(text.splitlines()) < 110 and "TIMES" not in text and "RESULTS" not in text
+    command = re.search(r"<!-- main command -->\n```\n(.*)\n", text).group(1)
+    assert re.findall(r"python (\w+\.py)", command) == [f"{name}.py" for name in SCRIPTS.values()]

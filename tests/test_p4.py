@@ -170,11 +170,14 @@ def test_lag_profile_finds_the_pairs_a_network_looks_at():
     assert sum(value != 0 for value in profile) == 2
 
 
-def test_tails_count_both_ends():
-    alternating, constant = np.tile([1, -1], (4, 10)), np.ones((4, 20))
-    found = p4.in_tails(alternating, constant)
-    assert found["human"] == {"few": 0, "many": 1, "alternation": 1}
-    assert found["machine"] == {"few": 1, "many": 0, "alternation": 0}
+def test_alternation_counts_both_ends_and_averages_people(tmp_path):
+    data = p4.load_sequences(write_sequences(tmp_path / "f.hdf5", 40, people=4))
+    human = np.concatenate([np.tile([1, -1], (10, 10)), np.ones((30, 20))])
+    found = p4.alternation(data._replace(human=human, machine=np.ones((5, 20))))
+    assert found["human"] == {"mean": 0.25, "few": 0.75, "many": 0.25}
+    assert found["machine"] == {"mean": 0, "few": 1, "many": 0}
+    assert found["people"] == [0, 1]
+    assert p4.alternation(data._replace(person=None))["people"] is None
 
 
 def test_printed_matrix_has_inputs_as_rows():
