@@ -1,10 +1,12 @@
 """Problem 1: a multilayer perceptron for MNIST, trained by backpropagation written out in numpy.
 
-    python p1_numpy_mlp.py      (about 7.5 minutes on two cores)
+    python p1_numpy_mlp.py      (about 8.5 minutes on two cores)
 
 Trains six configurations (two activations, three initial learning rates) for 50 epochs on 50,000
 images, chooses the one with the best accuracy on 10,000 validation images, trains it afresh on all
 60,000, and only then opens the test set. The network itself is in mlp.py: read that first.
+
+Result: 98.95% of the test images (ReLU, initial learning rate 0.3).
 
 Reads  data/mnist_traindata.hdf5, data/mnist_testdata.hdf5
 Writes outputs/p1_report.md (start here), p1_results.json, p1_curves.png,

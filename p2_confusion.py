@@ -1,12 +1,14 @@
 """Problem 2: which clothes does a small network take for which? A confusion matrix.
 
-    python p2_confusion.py      (about 2 minutes on two cores)
+    python p2_confusion.py      (about 5 minutes on two cores)
 
 Trains the homework's network for Fashion-MNIST (784-100-10, ReLU, dropout 0.3, L2 0.0001) on the
 60,000 training images from five seeds. Each network sees the test images once, when its training is
 over. The matrix shown is that of the first seed: one network, so that its entries count images. The
 other four tell how far the answers can be trusted. A sixth network, trained on 50,000 images, gives
 the learning curves.
+
+Result: 89.29% of the test images (mean of the seeds); T-shirt/top and Shirt are confused most.
 
 Reads  data/fashion_mnist_traindata.hdf5, data/fashion_mnist_testdata.hdf5
 Writes outputs/p2_report.md (start here), p2_results.json, p2_confusion.csv (rates),

@@ -1,12 +1,15 @@
 """Problem 3: what does regularization do to the weights of a network? Histograms of two networks.
 
-    python p3_reg_histograms.py      (about 2.5 minutes on two cores)
+    python p3_reg_histograms.py      (about 3 minutes on two cores)
 
 Trains the homework's networks for Fashion-MNIST for 40 epochs: A, 128 ReLU units without
 regularization, and B, 48 ReLU units with L2 0.0001 and dropout 0.2. They differ in width and in
 regularization at once, so two controls, C and D, have one each. Text and pictures are of seed 0; a
 second seed tells what chance does. A unit counts as dead when it is active on fewer than 1 in
 10,000 training images.
+
+Result: the weights of living units have standard deviation 0.21 in A and 0.10 in B; dead units
+stay near their initial weights in A and vanish in B.
 
 Reads  data/fashion_mnist_traindata.hdf5; the test images are not needed
 Writes outputs/p3_report.md (start here), p3_results.json, p3_histograms.png,

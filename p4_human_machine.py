@@ -1,6 +1,6 @@
 """Problem 4: did a human or a machine write these 20 bits? A small MLP and better features.
 
-    python p4_human_machine.py                          (about 2.5 minutes on two cores)
+    python p4_human_machine.py                          (about 2 minutes on two cores)
     python p4_human_machine.py --data FILE --out DIR    (another year's file: {0,1} or {-1,+1})
     python p4_human_machine.py --try 01101...           (20 bits of yours, judged by the network)
 
@@ -9,6 +9,8 @@ several optimizers and regularizers, ranks them over five random 80/20 splits, a
 Where the file says who pressed what, accuracy is also measured on people whom the network has never
 seen. Then the weight matrix is read, and what it suggests is put to the test: the same network,
 trained alike, on features designed by hand.
+
+Result: 64.3% on people never seen; 68.2% with counts of 4-grams instead of raw values.
 
 Reads  data/binary_random.hdf5, or the file of --data
 Writes outputs/p4_report.md (start here), p4_model.hdf5, p4_learning_curve.png, p4_overfitting.png,
