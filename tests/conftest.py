@@ -1,5 +1,6 @@
 """What the tests share: small data files in the real format, and the scripts beside them."""
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+# A shell's background jobs inherit Ctrl-C as ignored; what the tests start must hear it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def write(path, attributes=(), **datasets):
