@@ -28,8 +28,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 BLAS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-if __name__ == "__main__":  # read when numpy is imported; workers inherit what train_all() sets
-    os.environ.update(dict.fromkeys(BLAS, "1"))
+if __name__ == "__main__":  # read when numpy is imported, here and, as "1", in each worker
+    os.environ.update(dict.fromkeys(BLAS, "2"))
 elif __name__ == "__mp_main__":  # a worker: Ctrl-C is for the parent, which ends its workers
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
@@ -87,9 +87,14 @@ def train(activation, initial_learning_rate, images, labels, split, epochs):
 
 
 def train_from_file(activation, initial_learning_rate, split, used, epochs):
-    """train() on the first `used` images of the training file: what a worker process does."""
+    """What a worker does: train() on the first `used` images of the training file.
+
+    Returns the accuracies, and which validation images (n,) are right. The network stays here: a
+    worker killed while it sends megabytes would leave the parent waiting for the rest."""
     images, labels, _ = load_images(TRAIN_FILE)
-    return train(activation, initial_learning_rate, images[:used], labels[:used], split, epochs)
+    images, labels = images[:used], labels[:used]
+    network, history = train(activation, initial_learning_rate, images, labels, split, epochs)
+    return history, network.probabilities(images[split:]).argmax(axis=1) == labels[split:]
 
 
 def start_worker():
@@ -100,12 +105,12 @@ def start_worker():
     threading.Thread(target=follow_parent, daemon=True).start()
 
 
-def train_all(trainings, jobs, blas_threads):
+def train_all(trainings, jobs):
     """[train_from_file(*training) for training in trainings], from `jobs` processes.
 
-    The BLAS threads of a process are fixed, since sums in another order change the last digits.
-    Raises what a worker raised, or RuntimeError when one has died."""
-    os.environ.update(dict.fromkeys(BLAS, str(blas_threads)))
+    Each has one BLAS thread, however many there are: sums in another order would change the last
+    digits. Raises RuntimeError when a worker has raised or died."""
+    os.environ.update(dict.fromkeys(BLAS, "1"))
     pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), start_worker)
     try:
         # Ctrl-C is held back meanwhile, and workers inherit that: they are deaf from the start.
@@ -203,17 +208,17 @@ def save(figure, path):
 def draw_curves(axes, configuration, lowest, title):
     """Part (l): accuracy against epochs, the halvings of the learning rate marked."""
     epochs = range(1, len(configuration["train_accuracy"]) + 1)
-    for halving in HALVE_AFTER:
-        if halving < len(epochs):
-            axes.axvline(halving + 0.5, color="0.5", linestyle=":", linewidth=1)
-            axes.text(halving, 0.56, "learning rate / 2", rotation=90, ha="right", va="top", size=9,
-                      transform=axes.get_xaxis_transform())
     for name, style in (("train", {"color": "#0072B2"}),
                         ("validation", {"color": "#D55E00", "linestyle": "--"})):
         curve = 100 * np.array(configuration[f"{name}_accuracy"])
         label = f"{'training' if name == 'train' else name}, {curve[-1]:.2f}% at the end"
         axes.plot(epochs, curve, label=label, **style)
-    axes.set(xlabel="epoch", ylabel="accuracy (%)", title=title, ylim=(lowest, 100.1))
+    for halving in HALVE_AFTER:
+        if halving < len(epochs):
+            axes.axvline(halving + 0.5, color="0.3", linestyle=":", linewidth=1.2,
+                         label="learning rate halved" * (halving == HALVE_AFTER[0]))
+    axes.set_title(title, size=10)
+    axes.set(xlabel="epoch", ylabel="accuracy (%)", ylim=(lowest, 100.1))
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(loc="lower right", fontsize=9)
 
@@ -222,8 +227,8 @@ def plot_curves(configurations, best, folder):
     """Six separate plots, and all six on one page with the same axes."""
     network = "-".join(map(str, SIZES))
     lowest = min(95, *(math.floor(100 * c["validation_accuracy"][-1]) for c in configurations))
-    page, panels = plt.subplots(3, 2, figsize=(10, 9.4), sharex=True, sharey=True)
-    for i, (panel, configuration) in enumerate(zip(panels.T.flat, configurations)):
+    page, panels = plt.subplots(2, 3, figsize=(10, 6), sharex=True, sharey=True)
+    for i, (panel, configuration) in enumerate(zip(panels.flat, configurations)):
         name = name_of(configuration).replace(" ", ", initial learning rate ")
         draw_curves(panel, configuration, lowest, name + " (chosen)" * (i == best))
         panel.label_outer()
@@ -234,11 +239,11 @@ def plot_curves(configurations, best, folder):
     save(page, folder / "p1_curves.png")
 
 
-def plot_moved(network, images, labels, folder, shown=8):
+def plot_moved(network, images, labels, folder, shown=10):
     """What the regularizer does: training images, their gradients, the moved images."""
     x, y = images[:shown], labels[:shown]
     moved = network.moved(x, y)
-    figure, panels = plt.subplots(3, shown, figsize=(10, 4.8))
+    figure, panels = plt.subplots(3, shown, figsize=(10, 3.9))
     limit = np.abs(moved - x).max()
     ink = {"cmap": "gray_r", "vmin": 0, "vmax": 1}
     step = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
@@ -247,19 +252,20 @@ def plot_moved(network, images, labels, folder, shown=8):
         row[0].set_ylabel(label)
         for panel, picture, digit, p in zip(row, pictures, y, network.forward(pictures)):
             panel.imshow(picture.reshape(28, 28), **style)
-            panel.set_title(f"p({digit}) = {p[digit]:.3f}" * (style is ink), size=10)
+            panel.set_title(f"p({digit})={p[digit]:.3f}" * (style is ink), size=9)
             panel.set(xticks=[], yticks=[])
+            panel.spines[:].set_visible(False)
     figure.suptitle(f"Training images, moved by length {EPSILON:g} to where their cost is higher "
                     "(red: more ink, blue: less)")
     save(figure, folder / "p1_moved.png")
 
 
-def plot_test_errors(images, labels, p, folder, shown=24):
+def plot_test_errors(images, labels, p, folder, shown=20):
     """The misclassified test images, the most confident mistakes first."""
     predicted, confidence = p.argmax(axis=1), p.max(axis=1)
     wrong = np.flatnonzero(predicted != labels)
     wrong = wrong[np.argsort(-confidence[wrong], kind="stable")]
-    figure, panels = plt.subplots(3, shown // 3, figsize=(10, 5.6))
+    figure, panels = plt.subplots(2, shown // 2, figsize=(10, 3.4))
     for panel in panels.flat:
         panel.axis("off")
     for panel, i in zip(panels.flat, wrong):
@@ -364,6 +370,7 @@ tenth.
 """
 LESSONS = """\
 What the curves teach:
+
 - The first halving of the learning rate pays at once: all six validation curves step up after
   epoch 20. The second changes little.
 - 0.1 is too small for 50 epochs: both activations end with a lower training accuracy than at 0.3
@@ -444,15 +451,13 @@ def main():
     check = gradient_check()
 
     settings = [(activation, rate) for activation in ACTIVATIONS for rate in LEARNING_RATES]
-    trained = train_all([(*of, split, used, epochs) for of in settings], arguments.jobs, 1)
+    trained = train_all([(*of, split, used, epochs) for of in settings], arguments.jobs)
     configurations = [{"activation": activation, "initial_learning_rate": rate, **history}
-                      for (activation, rate), (_, history) in zip(settings, trained)]  # part (l)
+                      for (activation, rate), (history, _) in zip(settings, trained)]  # part (l)
     best = choose(configurations)
-    right = [network.probabilities(images[split:]).argmax(axis=1) == labels[split:]
-             for network, _ in trained]
-    for configuration, of_this in zip(configurations, right):
-        configuration |= mcnemar(right[best], of_this)
-    network, retraining = train_all([(*settings[best], used, used, epochs)], 1, 2)[0]  # part (m)
+    for configuration, (_, right) in zip(configurations, trained):
+        configuration |= mcnemar(trained[best][1], right)
+    network, retraining = train(*settings[best], images, labels, used, epochs)  # part (m)
 
     # Opened here for the first time; a smoke test leaves the test set alone.
     test_images, test_labels, _ = load_images(TRAIN_FILE if arguments.quick else TEST_FILE)
@@ -484,7 +489,7 @@ def main():
 if __name__ == "__main__":
     try:
         main()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemError):  # C code may make the latter of the former
         print("\ninterrupted; earlier outputs are as they were", file=sys.stderr)
         sys.exit(130)
     except (DataError, OSError, RuntimeError) as error:

@@ -121,7 +121,7 @@ def plot_confusion(counts, folder):
     all look white."""
     rates = rates_of(counts)
     wrong = np.ma.masked_array(rates, np.eye(10, dtype=bool))
-    figure, axes = plt.subplots(figsize=(10, 8.6))
+    figure, axes = plt.subplots(figsize=(8.3, 6.4))
     colours = plt.get_cmap("Blues").with_extremes(bad="0.88")
     image = axes.imshow(wrong, cmap=colours, vmin=0, vmax=wrong.max())
     for (i, j), rate in np.ndenumerate(rates):
@@ -143,7 +143,7 @@ def plot_confusion(counts, folder):
 def plot_mistakes(pair, images, labels, p, folder, shown=8):
     """Images of the most confused pair: mistakes from the surest to the least sure."""
     predicted, confidence = p.argmax(axis=1), p.max(axis=1)
-    figure, panels = plt.subplots(2, shown, figsize=(10, 3.6))
+    figure, panels = plt.subplots(2, shown, figsize=(10, 3.4))
     for row, (i, j) in zip(panels, (pair, pair[::-1])):
         found = np.flatnonzero((labels == i) & (predicted == j))
         found = found[np.argsort(-confidence[found], kind="stable")]
@@ -162,7 +162,7 @@ def plot_mistakes(pair, images, labels, p, folder, shown=8):
 
 def plot_curves(history, folder):
     """Accuracy and loss against epochs, as Keras measures them."""
-    figure, panels = plt.subplots(1, 2, figsize=(10, 4.2))
+    figure, panels = plt.subplots(1, 2, figsize=(10, 3.7))
     for axes, key, scale, label in ((panels[0], "accuracy", 100, "accuracy (%)"),
                                     (panels[1], "loss", 1, "cross entropy + L2 penalty (nats)")):
         for name, style in ((key, {"color": "#0072B2", "label": "training, with dropout"}),
@@ -354,7 +354,7 @@ def main():
 if __name__ == "__main__":
     try:
         main()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemError):  # C code may make the latter of the former
         print("\ninterrupted; earlier outputs are as they were", file=sys.stderr)
         sys.exit(130)
     except (DataError, OSError, RuntimeError) as error:

@@ -168,13 +168,14 @@ def draw_histogram(axes, views, view, name):
     else:
         lowest = min(share[share > 0].min() for share in shares)
         axes.set(xlim=(edges[0], edges[-1]), yscale="log", ylim=(lowest / 2, 40 * highest))
-    axes.set(xlabel="weight", ylabel="share of the weights (%)", title=f"{title_of(name)}\n{view}")
+    axes.set(xlabel="weight", ylabel="share of the weights (%)")
+    axes.set_title(f"{title_of(name)}; {view}", size=10)
     axes.legend(fontsize=9, loc="upper right")
 
 
 def plot_histograms(views, folder):
     """Four separate pictures, and a page with all four."""
-    page, panels = plt.subplots(3, 2, figsize=(10, 9.8))
+    page, panels = plt.subplots(3, 2, figsize=(10, 7.4))
     for row, view in zip(panels, views):
         for panel, name in zip(row, "AB"):
             draw_histogram(panel, views, view, name)
@@ -191,7 +192,7 @@ def plot_histograms(views, folder):
 
 def plot_norms(rows, folder):
     """The norm of each unit's incoming weights, before and after training."""
-    figure, panels = plt.subplots(1, 2, figsize=(10, 3.8), sharey=True)
+    figure, panels = plt.subplots(1, 2, figsize=(10, 3.2), sharey=True)
     for axes, name in zip(panels, "AB"):
         row, = (row for row in rows if (row["network"], row["seed"]) == (name, SEEDS[0]))
         norms, dead = np.array(row["norms"]), np.isin(range(row["units"]), row["dead_units"])
@@ -209,27 +210,27 @@ def plot_norms(rows, folder):
     save(figure, folder / "p3_norms.png")
 
 
-def plot_features(networks, folder, shown=20):
+def plot_features(networks, folder, shown=12):
     """Incoming weights of hidden units as images, from the largest norm to the smallest."""
     limit = np.quantile(np.abs(networks["A"][1][0]), 0.995)
-    figure, panels = plt.subplots(4, shown // 2, figsize=(10, 5))
-    for (name, (_, weights, dead)), rows in zip(networks.items(), (panels[:2], panels[2:])):
+    figure, panels = plt.subplots(2, shown, figsize=(10, 2.6))
+    for (name, (_, weights, dead)), row in zip(networks.items(), panels):
         norms = np.linalg.norm(weights[0], axis=0)
         evenly = np.linspace(0, len(norms) - 1, shown).round().astype(int)
-        for axes, unit in zip(rows.flat, np.argsort(-norms, kind="stable")[evenly]):
+        for axes, unit in zip(row, np.argsort(-norms, kind="stable")[evenly]):
             image = axes.imshow(weights[0][:, unit].reshape(28, 28), cmap="RdBu_r", vmin=-limit,
                                 vmax=limit)
             axes.set_title(f"{norms[unit]:.1f}" + ", dead" * (unit in dead), fontsize=10)
             axes.set(xticks=[], yticks=[])
-        rows[0, 0].set_ylabel(name, fontsize=14)
-    figure.colorbar(image, ax=panels, shrink=0.7, label="weight", extend="both")
+        row[0].set_ylabel(name, fontsize=14)
+    figure.colorbar(image, ax=panels, label="weight", extend="both")
     figure.suptitle("Incoming weights of hidden units, with their norms", size=12)
     save(figure, folder / "p3_features.png")
 
 
 def plot_curves(histories, folder):
     """Accuracy against epochs of A and B, as Keras measures it."""
-    figure, panels = plt.subplots(1, 2, figsize=(10, 4.2), sharey=True)
+    figure, panels = plt.subplots(1, 2, figsize=(10, 3.7), sharey=True)
     for axes, (name, history) in zip(panels, histories.items()):
         epochs = range(1, len(history["accuracy"]) + 1)
         label = "training" + ", with dropout" * (NETWORKS[name][1] > 0)
@@ -262,13 +263,14 @@ Heights are shares of the layer's weights; bins and axes are the same for A and 
 ## Is it regularization or width?
 A and B differ in both. C has A's width and B's regularization, D has B's width and none.
 
-| network | seed | dead units | sd of layer 1 | of living units | near zero, layer 1 | of living units | sd of layer 2 | training accuracy | validation accuracy |
-|---|---|---|---|---|---|---|---|---|---|
+| network | dead | sd 1 | living | near 0 | living | sd 2 | training | validation |
+|---|---|---|---|---|---|---|---|---|
 {table}
 
-sd: standard deviation of the weights; near zero: below {near_zero} in size. Accuracies are those of
-the last epoch, where the [curves](p3_curves.png) end: training accuracy is taken during the epoch,
-with dropout where there is any, validation accuracy after it, without.
+sd 1, sd 2: standard deviation of the weights of layers 1 and 2. near 0: share of the weights of
+layer 1 that are below {near_zero} in size. living: the same, without dead units. Accuracies are
+those of the last epoch, where the [curves](p3_curves.png) end: training accuracy is taken during
+the epoch, with dropout where there is any, validation accuracy after it, without.
 
 {controls}All numbers: [p3_results.json](p3_results.json). The run took {seconds} s.
 """
@@ -283,6 +285,7 @@ halves their spread, from a standard deviation of {A[standard_deviation_1_living
 """
 DIFFERENCES = """\
 The qualitative differences:
+
 - **Shelf.** In A, {A[dead]} of {A[units]} units are dead. Nothing pulls at their weights, so
   these keep about the range in which they were drawn: the orange shelf.
 - **Spike.** In B, {B[dead]} of {B[units]} are dead, and L2 has taken their weights to zero: the
@@ -312,7 +315,7 @@ def report(results):
     """p3_report.md. The discussion belongs to the full run on the shipped data."""
     discuss = not results["quick"] and results["source"].startswith("Fashion-MNIST")
     rows = results["rows"]
-    table = [f"| {row['network']} | {row['seed']} | {row['dead']} of {row['units']} "
+    table = [f"| {row['network']}, seed {row['seed']} | {row['dead']}/{row['units']} "
              f"| {row['standard_deviation_1']:.3f} | {row['standard_deviation_1_living']:.3f} "
              f"| {row['near_zero_1']:.1%} | {row['near_zero_1_living']:.1%} "
              f"| {row['standard_deviation_2']:.3f} | {row['train_accuracy']:.1%} "
@@ -396,7 +399,7 @@ def main():
 if __name__ == "__main__":
     try:
         main()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemError):  # C code may make the latter of the former
         print("\ninterrupted; earlier outputs are as they were", file=sys.stderr)
         sys.exit(130)
     except (DataError, OSError, RuntimeError) as error:

@@ -294,7 +294,7 @@ def save(figure, path):
 
 def plot_learning_curve(results, folder):
     """The submitted network: probability of correct classification after each epoch."""
-    figure, axes = plt.subplots(figsize=(8, 5))
+    figure, axes = plt.subplots(figsize=(8, 4.2))
     for part, style in STYLES.items():
         curve = 100 * np.array(results["submitted"]["curves"][part])[:, 0]
         label = f"{NAMES[part]}, {curve[-1]:.1f}% at the end"
@@ -308,7 +308,7 @@ def plot_learning_curve(results, folder):
 
 def plot_overfitting(results, folder):
     """Mean curves over the folds of the submitted setting and of one that differs in one thing."""
-    figure, panels = plt.subplots(1, 2, figsize=(10, 4.6))
+    figure, panels = plt.subplots(1, 2, figsize=(10, 4.2))
     for axes, k, scale, label in ((panels[0], 0, 100, "probability of correct classification (%)"),
                                   (panels[1], 1, 1, "binary cross entropy (nats)")):
         looks = {"linewidth": 2.2}, {"linewidth": 1.2, "alpha": 0.6}
@@ -325,7 +325,7 @@ def plot_overfitting(results, folder):
 
 def plot_weights(W, matrix, folder):
     """The matrix as it is printed, and what all neurons together say about each lag."""
-    figure, panels = plt.subplot_mosaic([["map", "profile"], ["map", "data"]], figsize=(10, 5.4),
+    figure, panels = plt.subplot_mosaic([["map", "profile"], ["map", "data"]], figsize=(10, 4.8),
                                         width_ratios=[1.35, 1])
     axes, limit = panels["map"], np.abs(W).max()
     image = axes.imshow(W, cmap="RdBu_r", vmin=-limit, vmax=limit)
@@ -349,7 +349,7 @@ def plot_weights(W, matrix, folder):
 def plot_features(human, machine, results, folder):
     """Distributions of two features, and how far each set of features carries."""
     figure, panels = plt.subplot_mosaic([["transitions", "run"], ["accuracy", "accuracy"]],
-                                        figsize=(10, 6.4))
+                                        figsize=(10, 5.6))
     for name, feature, label in (("transitions", transitions, "number of transitions"),
                                  ("run", longest_run, "longest run")):
         for rows, colour, source, shift in ((human, "#0072B2", "human", -0.2),
@@ -364,7 +364,7 @@ def plot_features(human, machine, results, folder):
                   xerr=[100 * row["half"] for row in rows], capsize=4)
     axes.set_yticks(range(len(rows)), [row["features"] for row in rows])
     axes.invert_yaxis()
-    axes.set(xlabel="probability of correct classification (%), 95 % interval",
+    axes.set(xlabel="probability of correct classification (%), 95% interval",
              title=f"The same network on different features, by {results['split']}")
     save(figure, folder / "p4_features.png")
 
@@ -677,7 +677,7 @@ def main():
 if __name__ == "__main__":
     try:
         main()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemError):  # C code may make the latter of the former
         print("\ninterrupted; earlier outputs are as they were", file=sys.stderr)
         sys.exit(130)
     except (DataError, OSError, RuntimeError) as error:

@@ -6,8 +6,7 @@ import re
 import h5py
 import numpy as np
 import pytest
-from conftest import ROOT
-from test_scripts import OUTPUTS, SCRIPTS
+from conftest import OUTPUTS, ROOT, SCRIPTS
 
 import p1_numpy_mlp as p1
 import p2_confusion as p2

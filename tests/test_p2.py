@@ -4,7 +4,6 @@ import json
 import numpy as np
 import pytest
 from conftest import write_images
-from test_scripts import quick_run  # noqa: F401
 
 import p2_confusion as p2
 
@@ -75,8 +74,8 @@ def test_both_readings_of_most_confused():
     assert direction["second"]["classes"] == (6, 0)
 
 
-def test_a_run_counts_true_classes_as_rows(quick_run, project):
-    results = json.loads((quick_run(2) / "p2_results.json").read_text())
+def test_a_run_counts_true_classes_as_rows(runs, project):
+    results = json.loads((runs[2, "first"].result().out / "p2_results.json").read_text())
     labels = p2.load_images(project / "data" / "fashion_mnist_testdata.hdf5").labels
     for counts in results["counts_of_each_seed"]:
         assert np.sum(counts, axis=1).tolist() == np.bincount(labels, minlength=10).tolist()

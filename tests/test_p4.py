@@ -1,14 +1,13 @@
 """Problem 4: network, minibatches, folds without leaks, features, the model's dialect, --try."""
 import csv
+import io
 import json
-import subprocess
 import sys
 
 import h5py
 import numpy as np
 import pytest
-from conftest import write_sequences
-from test_scripts import OUTPUTS, contents, own_lines, quick_run  # noqa: F401
+from conftest import OUTPUTS, contents, write_sequences
 
 import p4_human_machine as p4
 from p4_human_machine import Setting
@@ -223,19 +222,12 @@ def test_model_speaks_the_dialect_of_2020(tmp_path):
 
 # --try, and another year's file
 
-def run(project, *arguments, **options):
-    return subprocess.run([sys.executable, project / "p4_human_machine.py", *map(str, arguments)],
-                          capture_output=True, text=True, timeout=200, **options)
-
-
-@pytest.fixture(scope="module")
-def other_year(project, tmp_path_factory):
+@pytest.fixture
+def other_year(runs):
     """Outputs of a quick run on a file coded 0/1, without people."""
-    folder = tmp_path_factory.mktemp("other year")
-    write_sequences(folder / "other.hdf5", 300, coding=(0, 1))
-    done = run(project, "--quick", "--data", folder / "other.hdf5", "--out", folder / "out")
-    assert done.returncode == 0, done.stderr
-    return folder / "out"
+    run = runs[4, "other year"].result()
+    assert run.status == 0, run.errors
+    return run.out
 
 
 def test_another_years_file_runs_whole_and_makes_no_claim_about_people(other_year):
@@ -259,32 +251,25 @@ def test_weights_files_hold_the_models_matrix(other_year):
 
 @pytest.mark.parametrize("given, typed", [(["01101001 01101001 0110"], ""),
                                           ([], "01101001011010010110\n")])
-def test_try_judges_the_bits_by_the_model_in_the_outputs(other_year, project, given, typed):
-    done = run(project, "--out", other_year, "--try", *given, input=typed)
-    row = np.array([[int(bit) for bit in "01101001011010010110"]])
-    model = p4.keras.models.load_model(other_year / "p4_model.hdf5")
-    p = float(model.predict(row.astype(np.float32), verbose=0)[0, 0])
-    assert done.returncode == 0 and f"{p:.0%} human" in done.stdout
-    assert "transitions: 14. Coins have 9.5 on average" in done.stdout
-    assert "longest run: 2." in done.stdout
+@pytest.mark.parametrize("kind, low", [("other year", 0), ("first", -1)])
+def test_try_judges_the_bits_in_the_coding_of_the_model(
+        kind, low, given, typed, runs, monkeypatch, capsys):
+    out = runs[4, kind].result().out
+    monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+    main(monkeypatch, "--out", out, "--try", *given)
+    row = np.array([[1 if bit == "1" else low for bit in "01101001011010010110"]], np.float32)
+    p = float(p4.keras.models.load_model(out / "p4_model.hdf5").predict(row, verbose=0)[0, 0])
+    said = capsys.readouterr().out
+    assert f"{p:.0%} human" in said and "longest run: 2." in said
+    assert "transitions: 14. Coins have 9.5 on average" in said
 
 
-def test_try_speaks_the_coding_of_its_model(quick_run, capsys):
-    """Here -1 and +1."""
-    p4.try_bits("01101001011010010110", quick_run(4))
-    row = np.array([[2 * int(bit) - 1 for bit in "01101001011010010110"]], np.float32)
-    model = p4.keras.models.load_model(quick_run(4) / "p4_model.hdf5")
-    assert f"{float(model.predict(row, verbose=0)[0, 0]):.0%} human" in capsys.readouterr().out
-
-
-def test_try_refuses_other_input_in_one_line(other_year, project):
-    done = run(project, "--out", other_year, "--try", input="")
-    line, = own_lines(done.stderr)
-    assert done.returncode == 2 and "expected 20 zeros and ones" in line
-    for bits in ("0110", "0" * 21, "0110100101101001011x", "0.5", "\n" * 20):
-        with pytest.raises(p4.DataError, match="expected 20 zeros and ones") as refusal:
-            p4.try_bits(bits, other_year)
-        assert "\n" not in str(refusal.value)
+@pytest.mark.parametrize("bits", ["", "0110", "0" * 21, "0110100101101001011x", "\n" * 20])
+def test_try_refuses_other_input_in_one_line(bits, other_year, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    with pytest.raises(p4.DataError, match="expected 20 zeros and ones") as refusal:
+        p4.try_bits(bits, other_year)
+    assert "\n" not in str(refusal.value)
 
 
 def test_try_without_a_model_or_with_a_damaged_one_says_how_to_get_one(other_year, tmp_path):
@@ -325,8 +310,9 @@ def test_overfitting_compares_settings_that_differ_in_one_thing(setting):
     assert len([key for (key, value), other in pairs if value != other and key != "name"]) == 1
 
 
-def test_instructions_are_compared_on_human_rows_of_unseen_people(quick_run):
-    results = json.loads((quick_run(4) / "p4_results.json").read_text())
+def test_instructions_are_compared_on_human_rows_of_unseen_people(runs):
+    out = runs[4, "first"].result().out
+    results = json.loads((out / "p4_results.json").read_text())
     assert [row["instruction"] for row in results["of_instructions"]] == ["one", "three", "two"]
     assert sum(row["raw"]["units"] for row in results["of_instructions"]) == 20
-    assert "rows recognised as human" in (quick_run(4) / "p4_report.md").read_text(encoding="utf-8")
+    assert "rows recognised as human" in (out / "p4_report.md").read_text(encoding="utf-8")

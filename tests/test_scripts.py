@@ -1,101 +1,30 @@
 """What all four scripts owe: one line and status 2 for bad input, complete outputs or untouched
 ones, also under Ctrl-C, SIGKILL, a full disk; --quick, --out; the same repeated lines.
 
-FAULT_ROUNDS=20 python -m pytest tests/test_scripts.py tries more moments for Ctrl-C and SIGKILL."""
+FAULT_ROUNDS=20 python -m pytest tests/test_scripts.py -k ctrl_c tries twenty moments of each."""
 import importlib
 import json
-import os
 import random
 import re
 import shutil
 import signal
-import subprocess
 import sys
-import threading
-import time
 
 import h5py
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import DATA, OUTPUTS, ROOT, SCRIPTS, contents, moments, posix
 
 from data.loader import DataError
 
-SCRIPTS = {1: "p1_numpy_mlp", 2: "p2_confusion", 3: "p3_reg_histograms", 4: "p4_human_machine"}
-DATA = {1: "mnist_traindata.hdf5", 2: "fashion_mnist_traindata.hdf5",
-        3: "fashion_mnist_traindata.hdf5", 4: "binary_random.hdf5"}
-OUTPUTS = {
-    1: ["p1_curves.png", "p1_filters.png", "p1_moved.png", "p1_network_params.hdf5", "p1_report.md",
-        "p1_results.json", "p1_test_errors.png",
-        *(f"p1_curve_{of}_lr{rate}.png" for of in ("relu", "tanh") for rate in (0.1, 0.3, 0.5))],
-    2: ["p2_confusion.csv", "p2_confusion.png", "p2_confusion_counts.csv", "p2_curves.png",
-        "p2_mistakes.png", "p2_report.md", "p2_results.json"],
-    3: ["p3_curves.png", "p3_features.png", "p3_hist_A_junction1.png", "p3_hist_A_junction2.png",
-        "p3_hist_B_junction1.png", "p3_hist_B_junction2.png", "p3_histograms.png", "p3_norms.png",
-        "p3_report.md", "p3_results.json"],
-    4: ["p4_features.png", "p4_learning_curve.png", "p4_model.hdf5", "p4_overfitting.png",
-        "p4_report.md", "p4_results.json", "p4_weights.csv", "p4_weights.png", "p4_weights.txt"],
-}
-ROUNDS = int(os.environ.get("FAULT_ROUNDS", 1))
-posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals, limits and modes")
 every_script = pytest.mark.parametrize("number", SCRIPTS)
 
 
-def start(project, number, out, *arguments, **options):
-    """A quick run as a shell would start it: in a process group of its own."""
-    script = project / f"{SCRIPTS[number]}.py"
-    command = [sys.executable, script, "--quick", "--out", out, *arguments]
-    return subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            text=True, start_new_session=sys.platform != "win32", **options)
-
-
-def own_lines(errors):
-    """What the script itself wrote to stderr: without TensorFlow's notes at its start."""
-    notes = ("WARNING: All log messages before absl", "cudart_stub", "cpu_feature_guard")
-    return [line for line in errors.splitlines()
-            if line.strip() and not any(note in line for note in notes)]
-
-
-def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-@pytest.fixture
-def out(tmp_path):
-    """A folder with outputs of an earlier run, as a marker."""
-    folder = tmp_path / "out"
-    folder.mkdir()
-    for name in ["README.md", *(name for names in OUTPUTS.values() for name in names)]:
-        (folder / name).write_text("# Problem, earlier")
-    return folder
-
-
-def is_complete_or_untouched(number, before, out):
-    """Every file as before, or every file of the script and the page new. No other file."""
-    after = contents(out)
-    new = sorted(name for name in after if after[name] != before.get(name))
-    assert new in ([], sorted([*OUTPUTS[number], "README.md"])), new
-
-
-@pytest.fixture(scope="session")
-def quick_run(project, tmp_path_factory):
-    """quick_run(number): the folder of a whole quick run, made once, from another directory."""
-    done = {}
-
-    def run(number):
-        if number not in done:
-            done[number] = tmp_path_factory.mktemp("quick outputs")
-            process = start(project, number, done[number], cwd=done[number].parent)
-            output, errors = process.communicate(timeout=200)
-            assert process.returncode == 0, errors
-            assert "Traceback" not in errors and output
-        return done[number]
-    return run
-
-
 @every_script
-def test_quick_run_writes_every_file_and_a_page_without_the_discussion(number, quick_run):
-    out = quick_run(number)
+def test_quick_run_writes_every_file_and_a_page_without_the_discussion(number, runs):
+    """From another directory."""
+    out, status, output, errors, _ = runs[number, "first"].result()
+    assert status == 0 and errors == [] and output
     assert sorted(contents(out)) == sorted([*OUTPUTS[number], "README.md"])
     report = (out / f"p{number}_report.md").read_text(encoding="utf-8")
     assert "Quick run" in report and "TODO" not in report and "{" not in report.replace("{0,1}", "")
@@ -110,14 +39,12 @@ def test_quick_run_writes_every_file_and_a_page_without_the_discussion(number, q
 
 
 @every_script
-def test_a_second_run_gives_equal_files_but_for_the_seconds(number, quick_run, project, tmp_path):
-    process = start(project, number, tmp_path, *["--jobs", "1"] * (number == 1))
-    assert process.communicate(timeout=200) and process.returncode == 0
-
-    def without_seconds(folder):
-        return {name: re.sub(rb'("seconds": |The\s+run\s+took\s+)\d+', b"", content)
-                for name, content in contents(folder).items()}
-    once, again = without_seconds(quick_run(number)), without_seconds(tmp_path)
+def test_a_second_run_gives_equal_files_but_for_the_seconds(number, runs):
+    """Of problem 1, with another number of jobs."""
+    once, again = (
+        {name: re.sub(rb'("seconds": |The\s+run\s+took\s+)\d+', b"", content)
+         for name, content in contents(runs[number, which].result().out).items()}
+        for which in ("first", "second"))
     assert once.keys() == again.keys()
     assert [name for name in once if once[name] != again[name]] == []
 
@@ -172,10 +99,10 @@ class ReachedTraining(Exception):
 
 @every_script
 def test_sixty_damaged_files_are_each_refused_in_one_line_before_any_training(
-        number, project, tmp_path, out, monkeypatch):
+        number, project, tmp_path, monkeypatch):
     script = importlib.import_module(SCRIPTS[number])
-    rng, refused, before = random.Random(number), 0, contents(out)
-    damaged = tmp_path / DATA[number]
+    rng, refused = random.Random(number), 0
+    damaged, out = tmp_path / DATA[number], tmp_path / "out"
 
     def train(*_):
         raise ReachedTraining
@@ -202,32 +129,20 @@ def test_sixty_damaged_files_are_each_refused_in_one_line_before_any_training(
             assert kind == "bytes", f"{kind} was accepted"
         else:
             pytest.fail(f"{kind}: the script did not notice")
-    assert refused >= 50 and contents(out) == before
+    assert refused >= 50 and contents(out) == {}
+
+
+def is_untouched(run):
+    return set(contents(run.out).values()) == {b"# Problem, earlier"}
 
 
 @every_script
-def test_bad_file_ends_with_one_line_and_status_2(number, project, tmp_path, out):
-    copy, before = tmp_path / "copy", contents(out)
-    shutil.copytree(project, copy)
-    (copy / "data" / DATA[number]).write_text("no data")
-    process = start(copy, number, out)
-    _, errors = process.communicate(timeout=60)
-    line, = own_lines(errors)
-    assert process.returncode == 2 and line.startswith("error:") and DATA[number] in line
-    assert contents(out) == before
-
-
-@posix
-@every_script
-def test_a_full_disk_is_one_line_and_leaves_earlier_outputs(number, project, out):
-    import resource
-    before = contents(out)
-    process = start(project, number, out, preexec_fn=lambda: resource.setrlimit(
-        resource.RLIMIT_FSIZE, (8192, 8192)))
-    _, errors = process.communicate(timeout=200)
-    line, = own_lines(errors)
-    assert process.returncode == 2 and line.startswith("error:") and "Traceback" not in errors
-    assert contents(out) == before
+@pytest.mark.parametrize("fault", ["bad file", pytest.param("full disk", marks=posix)])
+def test_bad_file_and_full_disk_end_with_one_line_and_status_2(number, fault, runs):
+    run = runs[number, fault].result()
+    line, = run.errors
+    assert run.status == 2 and line.startswith("error:") and is_untouched(run)
+    assert (DATA[number] if fault == "bad file" else "File too large") in line
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
@@ -251,79 +166,23 @@ def test_a_page_of_somebody_else_is_never_overwritten(number, monkeypatch, tmp_p
         script.main()
 
 
-class Reader(threading.Thread):
-    """Reads a process's output; wait_for(count) returns when that many lines, or its end, came."""
-
-    def __init__(self, process):
-        super().__init__(daemon=True)
-        self.process, self.lines, self.news = process, [], threading.Condition()
-        self.start()
-
-    def run(self):
-        for line in self.process.stdout:
-            with self.news:
-                self.lines.append(line)
-                self.news.notify_all()
-
-    def wait_for(self, count):
-        with self.news:
-            assert self.news.wait_for(lambda: len(self.lines) >= count or not self.is_alive(), 120)
-
-
-def no_process_is_left(process, seconds=20):
-    """Of the process group of a run that has ended: its workers have ended too."""
-    deadline = time.monotonic() + seconds
-    while True:
-        listed = subprocess.run(["ps", "-wweo", "pgid,stat,args"], capture_output=True, text=True)
-        rows = [line.split(None, 2) for line in listed.stdout.splitlines()]
-        left = [row for row in rows if row[0] == str(process.pid) and "Z" not in row[1]]
-        if not left or time.monotonic() > deadline:
-            assert left == []
-            return
-        time.sleep(0.1)
-
-
-def at_moment(process, moment):
-    """Wait until a run is at a moment: (lines of output that have come, seconds after that)."""
-    lines, seconds = moment
-    Reader(process).wait_for(lines)
-    time.sleep(seconds)
-
-
-def moments(number):
-    rng = random.Random(number)
-    return [(1, 0.0), *((rng.choice([0, 1, 3, 6]), rng.uniform(0, 1.5)) for _ in range(ROUNDS - 1))]
-
-
 @posix
-@pytest.mark.parametrize("number, moment", [(n, moment) for n in SCRIPTS for moment in moments(n)])
-def test_ctrl_c_in_a_terminal(number, moment, project, out):
-    """It goes to the whole process group."""
-    before, process = contents(out), start(project, number, out)
-    at_moment(process, moment)
-    try:
-        os.killpg(process.pid, signal.SIGINT)
-    except ProcessLookupError:
-        pass  # it was done
-    process.wait(60)
-    errors = process.stderr.read()
-    assert process.returncode in (0, 130, 1, -signal.SIGINT), errors
-    if moment[0] and process.returncode:  # imports are over: one line
-        line, = own_lines(errors)
-        assert process.returncode == 130 and "interrupted" in line
-    is_complete_or_untouched(number, before, out)
-    no_process_is_left(process)
-
-
-@posix
-@pytest.mark.parametrize("number, moment", [(n, when) for n in SCRIPTS for when in moments(n + 9)])
-def test_kill(number, moment, project, out):
-    before, process = contents(out), start(project, number, out)
-    at_moment(process, moment)
-    process.kill()
-    process.wait(60)
-    for folder in out.glob(".p_*"):  # what a kill within the writing may leave, hidden
-        shutil.rmtree(folder)
-    is_complete_or_untouched(number, before, out)
-    no_process_is_left(process)
-    process.stderr.close()
+@pytest.mark.parametrize("number, fault, lines, seconds", [
+    (n, fault, *moment) for n in SCRIPTS for fault in ("Ctrl-C", "kill")
+    for moment in moments(n, fault)])
+def test_ctrl_c_and_kill_leave_no_process_and_complete_or_untouched_outputs(
+        number, fault, lines, seconds, runs):
+    run = runs[number, (fault, lines, seconds)].result()
+    assert run.left == []
+    if fault == "kill":
+        for folder in run.out.glob(".p_*"):  # hidden: what a kill within the writing leaves
+            shutil.rmtree(folder)
+    new = sorted(name for name, content in contents(run.out).items()
+                 if content != b"# Problem, earlier")
+    assert new in ([], sorted([*OUTPUTS[number], "README.md"]))
+    if fault == "kill":
+        assert run.status in (0, -signal.SIGKILL)
+    elif lines and not new:  # its imports were over
+        assert run.status == 130 and run.errors == ["interrupted; earlier outputs are as they were"]
+    else:  # it was done, or Python ended it within the imports
+        assert run.status in (0 if new else 1, 130, -signal.SIGINT), run.errors
