@@ -9,8 +9,8 @@ Read it beside the lecture notes. For layers l = 1 ... L, with a[0] = x the inpu
                delta[l] = (W[l+1]^T delta[l+1]) * h'(z[l])
                dC/dW[l] = mean of delta[l] a[l-1]^T,  + l2 W[l];  dC/db[l] = mean of delta[l]
     update     W[l] <- W[l] - learning_rate dC/dW[l],  and so for b[l]
-    one layer further down
-               dC/dx = W[1]^T delta[1]     says how to move a sample so that its cost grows
+    input      dC/dx = W[1]^T delta[1]     the same rule one layer further down: which way to move
+               a sample so that its cost grows
 
 Formulas: Nielsen, "Neural Networks and Deep Learning" (2015), chapters 2 and 3. The last one makes
 training harder: each sample is first moved by the length epsilon along the gradient of its own cost
@@ -59,7 +59,7 @@ class MLP:
     activation  "ReLU" or "tanh", of every hidden layer
     rng         numpy.random.default_rng(seed): initial weights, then the order of the samples
     epsilon     Euclidean length by which training samples are moved along dC/dx; 0: not at all
-    l2          coefficient of the penalty on W (biases are free)
+    l2          coefficient of the penalty on W; Keras' L2 has no 1/2 (biases are free)
     dtype       float32 to train, float64 to check gradients
 
     W[l] is (neurons of layer l, neurons of layer l-1), b[l] is (neurons of layer l,); dW and db
@@ -84,7 +84,9 @@ class MLP:
         return self.a[self.L]
 
     def cost(self, x, labels):
-        """Cross entropy, the mean of -ln p[label], and the L2 penalty. labels (n,) are integers."""
+        """Cross entropy, the mean of -ln p[label], and the L2 penalty. labels (n,) are integers.
+
+        To check gradients with: training needs the gradient, not the cost."""
         p_label = self.forward(x)[np.arange(len(x)), labels]
         penalty = self.l2 / 2 * sum((W ** 2).sum() for W in self.W[1:])
         return -np.log(np.maximum(p_label, np.finfo(x.dtype).tiny)).mean() + penalty
@@ -105,9 +107,9 @@ class MLP:
         """Set dW and db to the gradients of the cost over the samples of the last forward()."""
         self.dW, self.db = [None], [None]
         for l, delta in enumerate(self.errors(labels)[1:], start=1):
-            delta /= len(labels)  # the mean over the minibatch; 5 % faster here than on dW
-            self.dW.append(delta.T @ self.a[l - 1])                 # dC/dW[l] = delta[l] a[l-1]^T
-            self.db.append(delta.sum(axis=0))                       # dC/db[l] = delta[l]
+            delta /= len(labels)                                    # so that sums are means
+            self.dW.append(delta.T @ self.a[l - 1])                 # dC/dW[l]: delta[l] a[l-1]^T
+            self.db.append(delta.sum(axis=0))                       # dC/db[l]: delta[l]
             if self.l2:
                 self.dW[l] += self.l2 * self.W[l]                   # + l2 W[l]
 

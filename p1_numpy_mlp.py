@@ -23,12 +23,14 @@ import sys
 import tempfile
 import threading
 import time
-from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+from concurrent.futures import ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 
 BLAS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-if __name__ == "__main__":  # read when numpy is imported, here and, as "1", in each worker
+if __name__ == "__main__":
+    # BLAS reads these once, when numpy is imported. Two threads, not one for each core: the last
+    # digits of a sum depend on it. train_all() sets 1 for its workers.
     os.environ.update(dict.fromkeys(BLAS, "2"))
 elif __name__ == "__mp_main__":  # a worker: Ctrl-C is for the parent, which ends its workers
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -49,6 +51,7 @@ TEST_FILE = FOLDER / "data" / "mnist_testdata.hdf5"
 
 TRAIN_IMAGES, VALIDATION_IMAGES = 50_000, 10_000  # part (a): the first and the last of the file
 SIZES = (784, 512, 10)  # part (b)
+NETWORK = "-".join(map(str, SIZES))
 ACTIVATIONS = ("ReLU", "tanh")  # part (c)
 LEARNING_RATES = (0.5, 0.3, 0.1)  # part (e), initial ones
 BATCH_SIZE = 100  # part (f): 500 updates in an epoch
@@ -56,7 +59,7 @@ EPSILON = 0.7  # part (g): the regularizer; length by which a training image is 
 EPOCHS = 50  # part (j)
 HALVE_AFTER = (20, 40)  # part (k)
 SEED = 0
-SHOWN = 10_000  # training accuracy is that on as many images as validate: the first of the file
+SHOWN = 10_000  # training accuracy is measured on the first 10,000 training images
 
 
 def learning_rate_of(initial, epoch):
@@ -97,32 +100,34 @@ def train_from_file(activation, initial_learning_rate, split, used, epochs):
     return history, network.probabilities(images[split:]).argmax(axis=1) == labels[split:]
 
 
-def start_worker():
-    """End when the parent has ended, however it did."""
-    def follow_parent():
+def end_with_parent():
+    """First thing in a worker: a thread that ends it when the parent has ended, however it did."""
+    def follow():
         multiprocessing.parent_process().join()
         os._exit(1)
-    threading.Thread(target=follow_parent, daemon=True).start()
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def train_all(trainings, jobs):
     """[train_from_file(*training) for training in trainings], from `jobs` processes.
 
     Each has one BLAS thread, however many there are: sums in another order would change the last
-    digits. Raises RuntimeError when a worker has raised or died."""
+    digits. Raises RuntimeError within half a second when a worker has raised or died."""
     os.environ.update(dict.fromkeys(BLAS, "1"))
-    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), start_worker)
+    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), end_with_parent)
     try:
         # Ctrl-C is held back meanwhile, and workers inherit that: they are deaf from the start.
         posix = hasattr(signal, "pthread_sigmask")  # Windows has none
         if posix:
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        futures = [pool.submit(train_from_file, *training) for training in trainings]
-        if posix:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        try:
+            futures = [pool.submit(train_from_file, *training) for training in trainings]
+        finally:
+            if posix:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         unfinished = futures
         while unfinished:
-            done, unfinished = wait(unfinished, 0.5, FIRST_EXCEPTION)
+            done, unfinished = wait(unfinished, 0.5)  # Windows hears Ctrl-C only in between
             for future in done:
                 future.result()  # raises at once what its worker raised
         return [future.result() for future in futures]
@@ -131,7 +136,7 @@ def train_all(trainings, jobs):
                            "if memory is short, try --jobs 1") from None
     finally:
         for process in multiprocessing.active_children():
-            process.kill()
+            process.kill()  # idle after success, busy after a failure or Ctrl-C
         pool.shutdown(cancel_futures=True)
 
 
@@ -193,7 +198,8 @@ def name_of(configuration):
 
 
 def curve_file(configuration):
-    return f"p1_curve_{name_of(configuration).lower().replace(' ', '_lr')}.png"
+    rate = configuration["initial_learning_rate"]
+    return f"p1_curve_{configuration['activation'].lower()}_lr{rate:g}.png"
 
 
 plt.rcParams.update({"figure.constrained_layout.use": True, "axes.grid": True, "grid.alpha": 0.3,
@@ -208,11 +214,11 @@ def save(figure, path):
 def draw_curves(axes, configuration, lowest, title):
     """Part (l): accuracy against epochs, the halvings of the learning rate marked."""
     epochs = range(1, len(configuration["train_accuracy"]) + 1)
-    for name, style in (("train", {"color": "#0072B2"}),
-                        ("validation", {"color": "#D55E00", "linestyle": "--"})):
-        curve = 100 * np.array(configuration[f"{name}_accuracy"])
-        label = f"{'training' if name == 'train' else name}, {curve[-1]:.2f}% at the end"
-        axes.plot(epochs, curve, label=label, **style)
+    for key, name, style in (
+            ("train_accuracy", "training", {"color": "#0072B2"}),
+            ("validation_accuracy", "validation", {"color": "#D55E00", "linestyle": "--"})):
+        curve = 100 * np.array(configuration[key])
+        axes.plot(epochs, curve, label=f"{name}, {curve[-1]:.2f}% at the end", **style)
     for halving in HALVE_AFTER:
         if halving < len(epochs):
             axes.axvline(halving + 0.5, color="0.3", linestyle=":", linewidth=1.2,
@@ -225,17 +231,17 @@ def draw_curves(axes, configuration, lowest, title):
 
 def plot_curves(configurations, best, folder):
     """Six separate plots, and all six on one page with the same axes."""
-    network = "-".join(map(str, SIZES))
     lowest = min(95, *(math.floor(100 * c["validation_accuracy"][-1]) for c in configurations))
     page, panels = plt.subplots(2, 3, figsize=(10, 6), sharex=True, sharey=True)
     for i, (panel, configuration) in enumerate(zip(panels.flat, configurations)):
-        name = name_of(configuration).replace(" ", ", initial learning rate ")
+        rate = configuration["initial_learning_rate"]
+        name = f"{configuration['activation']}, initial learning rate {rate:g}"
         draw_curves(panel, configuration, lowest, name + " (chosen)" * (i == best))
         panel.label_outer()
         figure, axes = plt.subplots(figsize=(8, 5))
-        draw_curves(axes, configuration, lowest, f"MNIST, {network}, {name}")
+        draw_curves(axes, configuration, lowest, f"MNIST, {NETWORK}, {name}")
         save(figure, folder / curve_file(configuration))
-    page.suptitle(f"MNIST, {network}, batch size {BATCH_SIZE}: accuracy after each epoch")
+    page.suptitle(f"MNIST, {NETWORK}, batch size {BATCH_SIZE}: accuracy after each epoch")
     save(page, folder / "p1_curves.png")
 
 
@@ -243,20 +249,22 @@ def plot_moved(network, images, labels, folder, shown=10):
     """What the regularizer does: training images, their gradients, the moved images."""
     x, y = images[:shown], labels[:shown]
     moved = network.moved(x, y)
-    figure, panels = plt.subplots(3, shown, figsize=(10, 3.9))
+    figure, panels = plt.subplots(3, shown, figsize=(10, 4.1))
     limit = np.abs(moved - x).max()
     ink = {"cmap": "gray_r", "vmin": 0, "vmax": 1}
     step = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
     for row, pictures, label, style in zip(panels, (x, moved - x, moved),
                                            ("image", "change", "moved image"), (ink, step, ink)):
         row[0].set_ylabel(label)
-        for panel, picture, digit, p in zip(row, pictures, y, network.forward(pictures)):
+        for panel, picture in zip(row, pictures):
             panel.imshow(picture.reshape(28, 28), **style)
-            panel.set_title(f"p({digit})={p[digit]:.3f}" * (style is ink), size=9)
             panel.set(xticks=[], yticks=[])
             panel.spines[:].set_visible(False)
-    figure.suptitle(f"Training images, moved by length {EPSILON:g} to where their cost is higher "
-                    "(red: more ink, blue: less)")
+    for row, pictures in ((panels[0], x), (panels[2], moved)):
+        for panel, digit, p in zip(row, y, network.forward(pictures)):
+            panel.set_title(f"p({digit})={p[digit]:.3f}", size=9)
+    figure.suptitle(f"MNIST, {NETWORK}: training images moved by {EPSILON:g} to where their cost "
+                    "is higher (red: more ink);\np: probability of the true class", size=11)
     save(figure, folder / "p1_moved.png")
 
 
@@ -271,8 +279,8 @@ def plot_test_errors(images, labels, p, folder, shown=20):
     for panel, i in zip(panels.flat, wrong):
         panel.imshow(images[i].reshape(28, 28), cmap="gray_r", vmin=0, vmax=1)
         panel.set_title(f"{labels[i]} as {predicted[i]}\n{confidence[i]:.1%}", size=11)
-    figure.suptitle(f"The most confident of {len(wrong)} mistakes on the test set: true class as "
-                    "predicted class,\nand the probability of the predicted class")
+    figure.suptitle(f"MNIST, {NETWORK}: the most confident of {len(wrong)} mistakes on the test "
+                    "set;\ntrue class as predicted class, and the latter's probability", size=11)
     save(figure, folder / "p1_test_errors.png")
 
 
@@ -284,28 +292,28 @@ def plot_filters(weights, folder, shown=64):
     for panel, neuron in zip(panels.flat, largest):
         picture = weights[neuron].reshape(28, 28)
         image = panel.imshow(picture, cmap="RdBu_r", vmin=-limit, vmax=limit)
-        panel.set(xticks=[], yticks=[])
+        panel.axis("off")
     figure.colorbar(image, ax=panels, label="weight", extend="both", aspect=30)
-    figure.suptitle(f"Incoming weights: the {shown} of {len(weights)} hidden neurons with the "
-                    "largest norms", size=12)
+    figure.suptitle(f"MNIST, {NETWORK}: incoming weights of the {shown} hidden neurons with the "
+                    "largest norms", size=11)
     save(figure, folder / "p1_filters.png")
 
 
 REPORT = """# Problem 1: backpropagation in numpy
 
-{insight}Data: {source}.{quick_note}
+{insight}Training data: {source}.{quick_note}
 
 ## What the homework asks to report
 1. **Network configuration.** Three layers: 784 input neurons, {sizes[1]} hidden neurons, 10 output
    neurons with softmax.
-2. **Batch size.** {batch_size}, so {updates} updates per epoch. The first {train_images:,} images
-   train, the last {validation_images:,} validate.
-3. **Initial learning rates.** {rates}, divided by 2 after epochs {halvings}. Plain stochastic
-   gradient descent, {epochs} epochs.
+2. **Batch size.** {batch_size}, so {updates} updates per epoch. (a) The first {train_images:,}
+   images train, the last {validation_images:,} validate.
+3. **Initial learning rates.** {rates}, divided by 2 after epochs {halvings}. Stochastic gradient
+   descent without momentum, {epochs} epochs.
 4. **Parameter initialization.** Normal with mean 0: variance 2 / inputs for ReLU (He), and
    2 / (inputs + outputs) for tanh (Glorot). Biases 0.
 5. **Six curves.** One by one: {curve_links}. Training accuracy is that on the first {shown:,}
-   training images.
+   training images. The axis starts at 95%; some first epochs lie below.
 
 ![six configurations](p1_curves.png)
 
@@ -322,28 +330,30 @@ dC/dx    = W[1]^T delta[1]
 ```
 
 This run checked them against central differences, on a small network in float64 with each
-activation. Over {gradient_check[derivatives]} derivatives, the largest relative error of an array
-is {gradient_check[largest_relative_error]:.0e}.
+activation: {gradient_check[derivatives]} derivatives, and the largest relative error of any array
+of weights, biases or inputs is {gradient_check[largest_relative_error]:.0e}.
 
-(g) **The regularizer** is the fourth line. Each training image is first moved by the length
-{epsilon:g} along the gradient of its own cost, to where the network finds it harder. Then the
-network learns from the moved image. (i) This is no preprocessing: validation and test images never
+(g) **The regularizer** is the fourth line: the fast gradient method with Euclidean length (after
+Goodfellow et al. 2015; Miyato et al. 2017). Each training image is first moved by epsilon =
+{epsilon:g} (pixels are from 0 to 1) along the gradient of its own cost, to where the network finds
+it harder. Then the network learns from the moved image. (i) There is no preprocessing and no batch
+normalization: pixels are k/256, as in the course's files, and validation and test images never
 move.
 
 ![training images, their gradients, the moved images](p1_moved.png)
 
-The network, the learning rates, the length {epsilon:g} and its alternatives, L2 among them, were
+The network, the learning rates, epsilon and its alternatives, L2 among them, were
 [tried beforehand](p1_search.csv) on the validation images. The trials used ReLU, so ReLU had a head
 start.
 
 ## The six configurations
-| activation | initial learning rate | training | validation | mean of last ten epochs | only this one right | only the chosen right | p |
+| activation | initial learning rate | training | validation | validation, mean of last ten | only it right | only the chosen right | p |
 |---|---|---|---|---|---|---|---|
 {table}
 
 The last three columns compare a network with the chosen one on the same {validation_images:,}
 validation images. p is the probability of so uneven a count if both were equally good (McNemar's
-exact test). With five comparisons, take only p below 0.01 as a difference.
+exact test). With five comparisons, only p below 0.01 counts as a difference (Bonferroni).
 
 ## Choice and test
 (m) The best validation accuracy after the last epoch has **{chosen[activation]}, initial learning
@@ -352,7 +362,11 @@ configuration met the test set, opened for the first time: **test accuracy {test
 ({test[right]:,} of {test[images]:,} right; 95% interval {test[interval][0]:.2%} to
 {test[interval][1]:.2%}).
 
+Its most confident mistakes; judge for yourself:
+
 ![mistakes](p1_test_errors.png)
+
+What its hidden neurons look for:
 
 ![incoming weights](p1_filters.png)
 
@@ -364,8 +378,8 @@ INSIGHT = """\
 The same backpropagation, carried one layer further down, tells each training image which way to
 move to be harder. Trained on images moved that way, a plain network with one hidden layer reads
 **{test[accuracy]:.2%}** of the test digits right; in the [trials](p1_search.csv) the moving
-gained more than half a point over plain gradient descent, the textbook L2 penalty less than a
-tenth.
+gained more than half a point over plain gradient descent, the textbook L2 penalty, at the best of
+five strengths, less than a tenth.
 
 """
 LESSONS = """\
@@ -374,9 +388,9 @@ What the curves teach:
 - The first halving of the learning rate pays at once: all six validation curves step up after
   epoch 20. The second changes little.
 - 0.1 is too small for 50 epochs: both activations end with a lower training accuracy than at 0.3
-  and 0.5. Between 0.3 and 0.5 the validation images cannot decide for ReLU.
-- With ReLU and 0.5 the network ends with every shown training image right, and yet its validation
-  accuracy does not fall: the moved images leave it something to learn.
+  and 0.5. For ReLU, 0.3 and 0.5 cannot be told apart (last column of the table below).
+- With ReLU and 0.5 all {shown:,} of these training images end right, and yet the validation
+  accuracy stays within 0.1 points of its best: no over-fitting.
 
 """
 
@@ -395,7 +409,8 @@ def report(results):
     links = ", ".join(f"[{name_of(c)}]({curve_file(c)})" for c in results["configurations"])
     return REPORT.format(
         **results, table="\n".join(rows), curve_links=links, shown=SHOWN,
-        insight=INSIGHT.format(**results) * discuss, lessons=LESSONS.format(**results) * discuss,
+        insight=INSIGHT.format(**results) * discuss,
+        lessons=LESSONS.format(**results, shown=SHOWN) * discuss,
         quick_note=" Quick run: a smoke test on training images, not a result." * results["quick"],
         rates=", ".join(map(str, LEARNING_RATES)), halvings=" and ".join(map(str, HALVE_AFTER)))
 
@@ -411,7 +426,7 @@ def parse_arguments(parser):
     arguments.out.mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=arguments.out).close()  # a read-only folder is told now
     page = arguments.out / "README.md"
-    if page.exists() and not page.read_text(encoding="utf-8").startswith("# Problem"):
+    if page.exists() and not page.read_bytes().startswith(b"# Problem"):
         raise DataError(f"{page}: found another page; expected none, or one written by these "
                         "scripts; choose another folder with --out")
     return arguments
@@ -451,7 +466,8 @@ def main():
     check = gradient_check()
 
     settings = [(activation, rate) for activation in ACTIVATIONS for rate in LEARNING_RATES]
-    trained = train_all([(*of, split, used, epochs) for of in settings], arguments.jobs)
+    trained = train_all([(activation, rate, split, used, epochs) for activation, rate in settings],
+                        arguments.jobs)
     configurations = [{"activation": activation, "initial_learning_rate": rate, **history}
                       for (activation, rate), (history, _) in zip(settings, trained)]  # part (l)
     best = choose(configurations)
@@ -487,11 +503,19 @@ def main():
 
 
 if __name__ == "__main__":
+    interrupts = []
+
+    def interrupt(*_):  # noted, since TensorFlow may turn KeyboardInterrupt into another error
+        interrupts.append(True)
+        raise KeyboardInterrupt
+    signal.signal(signal.SIGINT, interrupt)
     try:
         main()
-    except (KeyboardInterrupt, SystemError):  # C code may make the latter of the former
-        print("\ninterrupted; earlier outputs are as they were", file=sys.stderr)
-        sys.exit(130)
-    except (DataError, OSError, RuntimeError) as error:
-        print(f"\nerror: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
+    except BaseException as error:
+        if interrupts:
+            print("\ninterrupted; earlier outputs are as they were", file=sys.stderr)
+            sys.exit(130)
+        if isinstance(error, (DataError, OSError, RuntimeError)):
+            print(f"\nerror: {' '.join(str(error).split())}", file=sys.stderr)
+            sys.exit(2)
+        raise

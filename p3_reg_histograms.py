@@ -19,6 +19,7 @@ import argparse
 import json
 import math
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -59,17 +60,16 @@ NEAR_ZERO = 0.01  # weights of a smaller size; initial standard deviations are 0
 
 def build(units, dropout, l2):
     """L2 on weights and biases, as in the lecture's script."""
-    penalty = keras.regularizers.L2(l2) if l2 else None
-    l2 = dict.fromkeys(("kernel_regularizer", "bias_regularizer"), penalty)
+    l2 = keras.regularizers.L2(l2) if l2 else None
     return keras.Sequential([
         keras.Input((784,)),
-        keras.layers.Dense(units, activation="relu", **l2),
+        keras.layers.Dense(units, "relu", kernel_regularizer=l2, bias_regularizer=l2),
         keras.layers.Dropout(dropout),
-        keras.layers.Dense(10, activation="softmax", **l2)])
+        keras.layers.Dense(10, "softmax", kernel_regularizer=l2, bias_regularizer=l2)])
 
 
 def train(name, seed, images, labels, split, epochs):
-    """Train a network of NETWORKS on the images before `split`; those behind it validate.
+    """Train a network of NETWORKS on the images before `split`; those from it on validate.
 
     Returns its initial weights, its trained weights and Keras' History."""
     keras.utils.set_random_seed(seed)
@@ -126,7 +126,7 @@ def histograms(networks):
     for view, k, bins in (("layer 1", 0, 241), ("layer 1, middle", 0, 101), ("layer 2", 2, 61)):
         limit = max(np.abs(weights[k]).max() for initial, trained, _ in networks.values()
                     for weights in (initial, trained))
-        edges = np.linspace(-1, 1, bins + 1) * (0.25 if "middle" in view else limit)
+        edges = np.linspace(-1, 1, bins + 1) * (0.25 if "middle" in view else 1.02 * limit)
         views[view] = {"edges": edges.tolist()}
         for name, (initial, trained, dead) in networks.items():
             parts = {"trained": trained[k], "initial": initial[k]}
@@ -167,10 +167,9 @@ def draw_histogram(axes, views, view, name):
         axes.set(xlim=(edges[0], edges[-1]), ylim=(0, 1.3 * highest))
     else:
         lowest = min(share[share > 0].min() for share in shares)
-        axes.set(xlim=(edges[0], edges[-1]), yscale="log", ylim=(lowest / 2, 40 * highest))
-    axes.set(xlabel="weight", ylabel="share of the weights (%)")
+        axes.set(xlim=(edges[0], edges[-1]), yscale="log", ylim=(lowest / 2, 100))
+    axes.set(xlabel="weight", ylabel="share per bin (%)")
     axes.set_title(f"{title_of(name)}; {view}", size=10)
-    axes.legend(fontsize=9, loc="upper right")
 
 
 def plot_histograms(views, folder):
@@ -179,14 +178,17 @@ def plot_histograms(views, folder):
     for row, view in zip(panels, views):
         for panel, name in zip(row, "AB"):
             draw_histogram(panel, views, view, name)
+    page.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     save(page, folder / "p3_histograms.png")
     for name in "AB":
         figure, panels = plt.subplots(1, 2, figsize=(10, 4.4))
         for panel, view in zip(panels, ("layer 1", "layer 1, middle")):
             draw_histogram(panel, views, view, name)
+        panels[0].legend(fontsize=9, loc="upper right")
         save(figure, folder / f"p3_hist_{name}_junction1.png")
         figure, axes = plt.subplots(figsize=(8, 4.4))
         draw_histogram(axes, views, "layer 2", name)
+        axes.legend()
         save(figure, folder / f"p3_hist_{name}_junction2.png")
 
 
@@ -204,7 +206,7 @@ def plot_norms(rows, folder):
                                      ("dead", dead, "dead units")):
             axes.plot(place[of_part[order]], norms[order][of_part[order]], "o", color=COLOURS[part],
                       markersize=4, label=label)
-        axes.set(xlabel="hidden units, ordered", title=title_of(name))
+        axes.set(xlabel="hidden units, by norm after training", title=title_of(name))
     panels[0].set_ylabel("norm of incoming weights")
     panels[1].legend()
     save(figure, folder / "p3_norms.png")
@@ -245,14 +247,16 @@ def plot_curves(histories, folder):
 
 REPORT = """# Problem 3: regularization and weights on Fashion-MNIST
 
-{insight}Data: {source}.{quick_note} {train_images:,} images train, {validation_images:,} validate.
+{insight}Training data: {source}.{quick_note}
+{train_images:,} images train, {validation_images:,} validate.
 A: {A}. B: {B}. Adam, batch size {batch_size}, {epochs} epochs. The homework's junctions are the
 layers of weights here. Pictures are of seed 0.
 
 ## Histograms
 ![histograms](p3_histograms.png)
 
-Heights are shares of the layer's weights; bins and axes are the same for A and B. One by one:
+Heights are shares of the layer's weights, bin by bin, logarithmic but for the middle row. Bins and
+axes are the same for A and B. One by one:
 [A, layer 1](p3_hist_A_junction1.png), [A, layer 2](p3_hist_A_junction2.png),
 [B, layer 1](p3_hist_B_junction1.png), [B, layer 2](p3_hist_B_junction2.png).
 
@@ -263,49 +267,55 @@ Heights are shares of the layer's weights; bins and axes are the same for A and 
 ## Is it regularization or width?
 A and B differ in both. C has A's width and B's regularization, D has B's width and none.
 
-| network | dead | sd 1 | living | near 0 | living | sd 2 | training | validation |
+| network | dead | sd 1 | living sd 1 | near 0 | living near 0 | sd 2 | training | validation |
 |---|---|---|---|---|---|---|---|---|
 {table}
 
 sd 1, sd 2: standard deviation of the weights of layers 1 and 2. near 0: share of the weights of
-layer 1 that are below {near_zero} in size. living: the same, without dead units. Accuracies are
-those of the last epoch, where the [curves](p3_curves.png) end: training accuracy is taken during
-the epoch, with dropout where there is any, validation accuracy after it, without.
+layer 1 that are below {near_zero} in size. living: without dead units. Accuracies are
+those of the last epoch ([curves](p3_curves.png) of A and B, seed 0): training accuracy is taken
+during the epoch, with dropout where there is any, validation accuracy after it, without.
 
 {controls}All numbers: [p3_results.json](p3_results.json). The run took {seconds} s.
 """
 # Of the full run on the shipped files; tests/test_outputs.py holds each claim against the results.
 INSIGHT = """\
 Some ReLU units die: they fire on fewer than 1 in 10,000 training images, and hardly any gradient
-reaches them. Without L2 their weights stay where they were drawn; with L2 they decay to zero, and
-that is the spike in B's histogram. What regularization does to the living weights is simpler: it
-halves their spread, from a standard deviation of {A[standard_deviation_1_living]:.2f} in A to
+reaches them. Without L2 their weights stay near where they were drawn; with L2 they decay to zero,
+and that is the spike in B's histogram. What regularization does to the living weights is simpler:
+it halves their standard deviation, from {A[standard_deviation_1_living]:.2f} in A to
 {B[standard_deviation_1_living]:.2f} in B.
 
 """
 DIFFERENCES = """\
 The qualitative differences:
 
-- **Shelf.** In A, {A[dead]} of {A[units]} units are dead. Nothing pulls at their weights, so
-  these keep about the range in which they were drawn: the orange shelf.
+- **Shelf.** In A, {A[dead]} of {A[units]} units are dead. Almost nothing pulls at their weights,
+  so these stay near the range in which they were drawn: the orange shelf.
 - **Spike.** In B, {B[dead]} of {B[units]} are dead, and L2 has taken their weights to zero: the
-  spike. Of all layer-1 weights of B {B[near_zero_1]:.1%} are near zero, of those of living units
-  only {B[near_zero_1_living]:.1%}.
+  spike. Of all layer-1 weights of B {B[near_zero_1]:.1%} are below {near_zero} in size, of those of
+  living units only {B[near_zero_1_living]:.1%}.
 - **Spread.** Training widens the living weights from {A[initial_standard_deviation_1]:.3f} to
-  {A[standard_deviation_1_living]:.3f} in A, but only to {B[standard_deviation_1_living]:.3f} in
-  B. The largest weight is {A[largest][0]:.1f} in A and {B[largest][0]:.1f} in B.
+  {A[standard_deviation_1_living]:.3f} in A, from {B[initial_standard_deviation_1]:.3f} to
+  {B[standard_deviation_1_living]:.3f} in B. The largest is {A[largest][0]:.1f} in size in A and
+  {B[largest][0]:.1f} in B.
 - **Border.** Of A's 100 largest weights {border[of_largest_weights]:.0%} sit in the outermost two
   rows and columns of the image, {border[pixels]:.0%} of its pixels. These are lit in
-  {border[lit]:.0%} of cases, the others in {border[lit_inside]:.0%}: a weight that is seldom used
-  is seldom corrected, and in A nothing else restrains it.
-- **Layer 2.** A's weights have one peak and long tails. B's have two humps, near -0.6 and +0.3: a
-  unit speaks for some classes and against others, and few weights stay in between.
+  {border[lit]:.0%} of the images, the others in {border[lit_inside]:.0%}. A likely reason: Adam
+  divides a weight's steps by the size of its own gradients, so seldom used weights move as far as
+  others, and in A nothing pulls them back.
+- **Layer 2.** A's weights have one peak near zero and long tails. B's peak is near +0.3, with a
+  broad second hump near -0.6. The standard deviations are nearly the same,
+  {A[standard_deviation_2]:.2f} and {B[standard_deviation_2]:.2f}: two effects cancel.
+  Regularization narrows (A to C {C[standard_deviation_2]:.2f}), fewer units widen (A to D
+  {D[standard_deviation_2]:.2f}).
 
 """
 CONTROLS = """\
-It is regularization. At either width it divides the standard deviation of the living weights by
-more than two (A to C, D to B), in both seeds; width changes it by less than 40% (A to D, C to B).
-Units die in all four networks; only under L2 do their weights vanish. The validation accuracies
+In layer 1 it is regularization. At either width it divides the standard deviation of the living
+weights by more than two (A to C, D to B), in both seeds; width changes it by less than 40% (A to D,
+C to B).
+Units die in all four networks; only under L2 do their weights go to zero. The validation accuracies
 of all eight lie within 1.5 points.
 
 """
@@ -339,7 +349,7 @@ def parse_arguments(parser):
     arguments.out.mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=arguments.out).close()  # a read-only folder is told now
     page = arguments.out / "README.md"
-    if page.exists() and not page.read_text(encoding="utf-8").startswith("# Problem"):
+    if page.exists() and not page.read_bytes().startswith(b"# Problem"):
         raise DataError(f"{page}: found another page; expected none, or one written by these "
                         "scripts; choose another folder with --out")
     return arguments
@@ -397,11 +407,19 @@ def main():
 
 
 if __name__ == "__main__":
+    interrupts = []
+
+    def interrupt(*_):  # noted, since TensorFlow may turn KeyboardInterrupt into another error
+        interrupts.append(True)
+        raise KeyboardInterrupt
+    signal.signal(signal.SIGINT, interrupt)
     try:
         main()
-    except (KeyboardInterrupt, SystemError):  # C code may make the latter of the former
-        print("\ninterrupted; earlier outputs are as they were", file=sys.stderr)
-        sys.exit(130)
-    except (DataError, OSError, RuntimeError) as error:
-        print(f"\nerror: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
+    except BaseException as error:
+        if interrupts:
+            print("\ninterrupted; earlier outputs are as they were", file=sys.stderr)
+            sys.exit(130)
+        if isinstance(error, (DataError, OSError, RuntimeError)):
+            print(f"\nerror: {' '.join(str(error).split())}", file=sys.stderr)
+            sys.exit(2)
+        raise

@@ -14,8 +14,9 @@ import time
 import warnings
 from pathlib import Path
 
-for library in ("OPENBLAS", "OMP", "MKL"):
-    os.environ[f"{library}_NUM_THREADS"] = "1"
+for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS",
+                 "VECLIB_MAXIMUM_THREADS"):
+    os.environ[variable] = "1"
 os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -30,13 +31,14 @@ BARE, BARE_MOVED = "bare matrix products", "bare matrix products, moved samples"
 
 def bare_products(x, labels, moved=False):
     """The matrix products of a step: forward, error of the hidden layer, gradients of the weights.
-    For moved samples, forward and errors down to the input besides."""
+    For moved samples, forward and errors down to the input besides. The samples are not looked at.
+    a[0] meets W[0] here, which is W[1] in mlp.py."""
     rng = np.random.default_rng(0)
     a, delta = ([rng.random((BATCH, n), dtype=np.float32) for n in SIZES] for _ in range(2))
     W, dW = ([rng.random((m, n), dtype=np.float32) for n, m in zip(SIZES, SIZES[1:])]
              for _ in range(2))
 
-    def forward():
+    def forward_and_errors():
         np.matmul(a[0], W[0].T, out=a[1])
         np.matmul(a[1], W[1].T, out=a[2])
         np.matmul(delta[2], W[1], out=delta[1])
@@ -44,9 +46,9 @@ def bare_products(x, labels, moved=False):
     def epoch():
         for _ in range(STEPS):
             if moved:
-                forward()
+                forward_and_errors()
                 np.matmul(delta[1], W[0], out=delta[0])
-            forward()
+            forward_and_errors()
             np.matmul(delta[2].T, a[1], out=dW[1])
             np.matmul(delta[1].T, a[0], out=dW[0])
     return epoch

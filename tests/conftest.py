@@ -47,21 +47,21 @@ def write(path, attributes=(), **datasets):
     return path
 
 
-def write_images(path, n):
+def write_images(path, n, **attributes):
     """An easy MNIST-like file, one-hot as the course's: each class lights a block of pixels."""
     rng = np.random.default_rng(n)
     labels = rng.integers(0, 10, n)
     images = rng.random((n, 784), dtype=np.float32) * 0.6
     for image, label in zip(images, labels):
         image[label * 70:label * 70 + 70] += 0.3
-    return write(path, xdata=images, ydata=np.eye(10)[labels])
+    return write(path, attributes, xdata=images, ydata=np.eye(10)[labels])
 
 
 def write_sequences(path, n, coding=(-1, 1), people=None):
     """Human rows that alternate too often, and coin flips; with `people`, as many persons."""
     rng = np.random.default_rng(n)
-    start = rng.integers(0, 2, (n, 1))
-    human = (start + np.cumsum(rng.random((n, 20)) < 0.7, axis=1)) % 2
+    first = rng.integers(0, 2, (n, 1))
+    human = (first + np.cumsum(rng.random((n, 20)) < 0.7, axis=1)) % 2
     human, machine = (np.array(coding)[bits] for bits in (human, rng.integers(0, 2, (n, 20))))
     write(path, human=human, machine=machine)
     if people:
@@ -80,10 +80,13 @@ def project(tmp_path_factory):
     (folder / "data").mkdir()
     for path in [*ROOT.glob("*.py"), ROOT / "data" / "loader.py"]:
         shutil.copy(path, folder / path.relative_to(ROOT))
-    for name in ("mnist", "fashion_mnist"):
-        write_images(folder / "data" / f"{name}_traindata.hdf5", 2500)
+    # With the names of the shipped data, so that only --quick can keep the discussion back.
+    for name, source in (("mnist", "MNIST, small"), ("fashion_mnist", "Fashion-MNIST, small")):
+        write_images(folder / "data" / f"{name}_traindata.hdf5", 2500, source=source)
         write_images(folder / "data" / f"{name}_testdata.hdf5", 600)
-    write_sequences(folder / "data" / "binary_random.hdf5", 400, people=20)
+    path = write_sequences(folder / "data" / "binary_random.hdf5", 400, people=20)
+    with h5py.File(path, "r+") as file:
+        file.attrs["source"] = "RANDECOD, small"
     return folder
 
 
@@ -168,7 +171,7 @@ def runs(project, tmp_path_factory):
     for number in SCRIPTS:
         elsewhere = tmp_path_factory.mktemp("another directory")
         damaged = tmp_path_factory.mktemp("damaged") / "copy"
-        shutil.copytree(project, damaged)
+        shutil.copytree(project, damaged, ignore=shutil.ignore_patterns("__pycache__"))
         (damaged / "data" / DATA[number]).write_text("no data")
         submit(number, "first", earlier=False, cwd=elsewhere)
         submit(number, "second", *["--jobs", 1] * (number == 1), earlier=False)

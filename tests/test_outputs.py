@@ -89,7 +89,8 @@ def test_pictures_fit_a_page():
 
 def test_nothing_tells_of_a_machine_or_is_unfinished():
     for path in [*OUT.rglob("*.md"), *OUT.rglob("*.json"), *ROOT.glob("*.md")]:
-        assert not re.search(r"/work|/home/|/root|/tmp|TODO|nan\b|\{\w+", text_of(path)), path.name
+        unwanted = r"/work|/home/|/root|/tmp|TODO|\b[nN]a[nN]\b|Infinity|\{\w+"
+        assert not re.search(unwanted, text_of(path)), path.name
 
 
 def test_no_line_of_code_is_over_100_columns():
@@ -142,7 +143,7 @@ def test_p1_claims_of_the_trials():
     assert rows["512", "0.5", "0.7", "0.0"] - plain > 0.5
     penalties = [mean for (hidden, rate, epsilon, l2), mean in rows.items()
                  if epsilon == "0.0" and l2 != "0.0"]
-    assert len(penalties) == 2 and max(penalties) - plain < 0.1
+    assert len(penalties) == 5 and max(penalties) - plain < 0.1
 
 
 def test_p1_claims_of_the_curves():
@@ -157,8 +158,8 @@ def test_p1_claims_of_the_curves():
         assert ends[0.1] < min(ends[0.3], ends[0.5]) - 0.003
     assert of["ReLU", 0.5]["p_value"] > 0.2
     assert of["ReLU", 0.5]["train_accuracy"][-1] == 1
-    validation = np.array(of["ReLU", 0.5]["validation_accuracy"])
-    assert validation[-5:].mean() > validation[20:25].mean() - 0.0005
+    validation = of["ReLU", 0.5]["validation_accuracy"]
+    assert max(validation) - validation[-1] < 0.001
 
 
 # Problem 2
@@ -195,8 +196,10 @@ def test_p2_claims():
     results = results_of(2)
     matrices = np.array(results["counts_of_each_seed"])
     assert results["upper_body_mistakes"] > 0.6 * results["mistakes"]
+    taken = matrices[0][:, list(p2.UPPER_BODY)].sum(axis=1)  # for one of the four, of 1,000
     others = [m for m in range(10) if m not in (*p2.UPPER_BODY, 3)]  # all but the dress
-    assert matrices[0][np.ix_(others, p2.UPPER_BODY)].sum(axis=1).max() <= 25  # of 1,000
+    wrong = 1000 - np.diagonal(matrices[0])[list(p2.UPPER_BODY)]
+    assert taken[others].max() <= 25 < 50 < taken[3] < wrong.min()
     pair, direction = results["pair"]["first"], results["direction"]["first"]
     assert sorted(direction["classes"]) == pair["classes"] == [0, 6]
     assert pair["first_in_seeds"] == direction["first_in_seeds"] == results["seeds"] == 5
@@ -258,20 +261,21 @@ def test_p3_claims_of_the_histograms():
     assert border["lit"] < 0.5 * border["lit_inside"]
 
 
-def test_p3_claims_of_the_humps_of_layer_2():
+def test_p3_claims_of_layer_2():
     view = results_of(3)["histograms"]["layer 2"]
     edges = np.array(view["edges"])
-    centres = (edges[1:] + edges[:-1]) / 2
+    centres, A, B = (edges[1:] + edges[:-1]) / 2, *(np.array(view[of]["trained"]) for of in "AB")
 
-    def highest(name, low, high):
-        return np.array(view[name]["trained"])[(centres > low) & (centres < high)].max()
-    def lowest(name, low, high):
-        return np.array(view[name]["trained"])[(centres > low) & (centres < high)].min()
-    valley = lowest("B", -0.4, -0.1)
-    assert highest("B", -0.75, -0.45) > 1.4 * valley and highest("B", 0.2, 0.4) > 2.5 * valley
-    assert highest("A", -0.75, -0.45) < 0.5 * highest("A", -0.2, 0.3)  # one peak
-    assert max(abs(edges[np.nonzero(view["A"]["trained"])[0]])) > 2 > 1.8 > max(
-        abs(edges[np.nonzero(view["B"]["trained"])[0]]))
+    def mean(shares, low, high):
+        return shares[(centres > low) & (centres < high)].mean()
+    assert abs(centres[A.argmax()]) < 0.2 < centres[B.argmax()] < 0.4
+    assert mean(B, -0.75, -0.45) > 1.15 * mean(B, -0.4, -0.1)
+    assert mean(A, -0.75, -0.45) < 0.7 * mean(A, -0.4, -0.1)
+    assert abs(centres[A > 0]).max() > 2 > 1.8 > abs(centres[B > 0]).max()
+    for seed in (0, 1):
+        sd = {name: rows_of_p3()[name, seed]["standard_deviation_2"] for name in "ABCD"}
+        assert abs(sd["A"] / sd["B"] - 1) < 0.1
+        assert sd["A"] > 1.4 * sd["C"] and sd["D"] > 1.1 * sd["A"]
 
 
 def test_p3_claims_of_the_controls():
@@ -328,61 +332,63 @@ def test_course_outputs_are_of_the_courses_file_and_claim_nothing_of_people():
     results, report = results_of(4, COURSE), text_of(COURSE / "p4_report.md")
     assert not results["quick"] and (results["human"], results["machine"]) == (5100, 5100)
     assert results["coding"] == [-1, 1] and results["people"] is None
-    assert results["split"] == "random rows" and "flips" not in str(results["ranking"])
-    for text in (p4.INSIGHT, p4.FEATURES_TEXT, p4.OVERFITTING):
-        assert text[:40] not in report
+    assert results["of_instructions"] == [] and results["split"] == "random rows"
+    assert "flips" not in str(results["ranking"])
+    for text in (p4.INSIGHT, p4.FEATURES_TEXT, p4.OVERFITTING, p4.COURSE_TEXT):
+        assert max(re.split(r"\{.*?\}", text), key=len) not in report
     assert results["ranking"][0]["validation"]["mean"] > 0.59
 
 
 def test_p4_reaches_its_floors():
     results = results_of(4)
     assert results["ranking"][0]["validation"]["mean"] >= 0.62
-    assert results["people"]["mean"] >= 0.61
+    assert results["people"]["all"]["mean"] >= 0.61
     assert max(row["mean"] for row in results["features"]) >= 0.665
 
 
 def test_p4_claims_of_alternation():
-    found = results_of(4)["alternation"]
-    assert found["human"]["mean"] > found["machine"]["mean"] + 0.05
+    results = results_of(4)
+    found, (free, coin, told) = results["alternation"], results["of_instructions"]
+    for row in (coin, told):
+        assert row["differ"]["mean"] - row["differ"]["half"] > 0.55
+    assert abs(free["differ"]["mean"] - 0.5) < free["differ"]["half"]
+    assert abs(found["machine"]["mean"] - 0.5) < 0.01
     assert found["people"][0] < 0.35 and found["people"][1] > 0.85
     for end in ("few", "many"):
         assert found["human"][end] > 2 * found["machine"][end]
+    for key in ("raw", "best"):
+        for a, b in ((told[key], free[key]), (told[key], coin[key]), (coin[key], free[key])):
+            assert abs(a["mean"] - b["mean"]) < a["half"] + b["half"]
 
 
 def test_p4_claims_of_overfitting():
     chosen, alone = results_of(4)["overfitting"]
     assert (chosen["setting"], alone["setting"]) == ("Adam, new coin flips", "Adam")
-    for run in (chosen, alone):
-        losses = [loss for _, loss in run["curves"]["validation"]]
-        assert run["lowest_validation_loss"] == min(losses)
-        assert run["end"] == {part: run["curves"][part][-1] for part in ("train", "validation")}
     assert alone["end"]["validation"][1] > alone["lowest_validation_loss"] + 0.015
     assert chosen["end"]["validation"][1] < chosen["lowest_validation_loss"] + 0.01
     assert chosen["end"]["validation"][0] > alone["end"]["validation"][0] + 0.01
-    assert chosen["end"]["train"][0] < alone["end"]["train"][0] - 0.01
+    assert chosen["human_rows"][0] > chosen["human_rows"][1] + 0.05
 
 
 def test_p4_claims_of_the_matrix():
     matrix = results_of(4)["matrix"]
     for profile in (matrix["profile"], matrix["data"]):
-        assert np.argsort(profile)[:2].tolist() == [0, 2] and max(profile[0], profile[2]) < 0
-    assert min(matrix["correlations"]) > 0.7
+        assert np.argsort(profile)[:2].tolist() == [0, 2] and profile[2] < 0
+    assert matrix["profile"][1] < 0 < matrix["data"][1]
+    assert matrix["without_lag_1"] == pytest.approx(
+        np.corrcoef(matrix["profile"][1:], matrix["data"][1:])[0, 1])
 
 
 def test_p4_claims_of_the_features():
     results = results_of(4)
     raw, few, run, products, grams, together = results["features"]
     assert [raw["features"][:3], grams["features"][-7:]] == ["raw", "4-grams"]
-    assert raw["mean"] == results["people"]["mean"] and raw["gain"]["mean"] == 0
+    assert raw["mean"] == results["people"]["all"]["mean"] and raw["gain"]["mean"] == 0
     for row in (products, grams):
         assert row["gain"]["mean"] > row["gain"]["half"]
     for row in (few, run):  # as good as raw values, within the interval
         assert abs(row["gain"]["mean"]) < row["gain"]["half"]
     assert together["mean"] <= grams["mean"] and results["best_features"] == grams["features"]
-    for key in ("raw", "best"):
-        free, coin, told = (row[key] for row in results["of_instructions"])  # by the alphabet
-        for one, other in ((told, free), (told, coin), (coin, free)):
-            assert abs(one["mean"] - other["mean"]) < one["half"] + other["half"]
 
 
 # README and docstrings
@@ -396,18 +402,21 @@ def test_numbers_of_the_readme_and_the_docstrings_are_those_of_the_outputs():
     expected = {
         p1: [f"{r1['test']['accuracy']:.2%}"], p2: [f"{r2['accuracy']['mean']:.2%}"],
         p3: [f"{row[name, 0]['standard_deviation_1_living']:.2f}" for name in "AB"],
-        p4: [f"{r4['people']['mean']:.1%}", f"{best:.1%}"]}
+        p4: [f"{r4['people']['all']['mean']:.1%}", f"{best:.1%}"]}
+
+    def stands_in(text, number):  # "2 of 48" does not stand in "12 of 48"
+        return re.search(rf"(?<![\d.,]){re.escape(number)}", text)
     for script, numbers in expected.items():
         for number in numbers:
-            assert number in readme, (script.__name__, number)
-            assert number in script.__doc__, (script.__name__, number)
+            assert stands_in(readme, number), (script.__name__, number)
+            assert stands_in(script.__doc__, number), (script.__name__, number)
     low, high = r1["test"]["interval"]
     for number in (f"{r1['test']['right']:,} of 10,000", f"{low:.2%} to {high:.2%}",
                    f"{r2['accuracy']['standard_deviation']:.2%}",
-                   f"{r2['upper_body_mistakes']} of {r2['mistakes']}",
+                   f"{r2['upper_body_mistakes']} of the first network's {r2['mistakes']}",
                    f"{row['A', 0]['dead']} of 128", f"{row['B', 0]['dead']} of 48",
                    f"{r4['ranking'][0]['validation']['mean']:.1%}", f"{of_course['mean']:.1%}"):
-        assert number in readme, number
+        assert stands_in(readme, number), number
 
 
 def test_minutes_of_the_docstrings_and_the_readme_are_those_of_the_run():

@@ -56,10 +56,17 @@ SECOND = {(6, 0): 9, (0, 6): 8, (4, 2): 30, (2, 4): 25, (6, 3): 10}
 
 
 def test_most_confused_class_its_runner_up_and_the_seeds_that_agree():
-    answers = p2.analyse(matrices({**FIRST, (6, 2): 7}, SECOND))
-    assert answers["classes"][6] == {"class": 6, "most": 0, "images": 30, "second": 2,
-                                     "second_images": 7, "seeds_agreeing": 1}
-    assert answers["classes"][4]["most"] == 2 and answers["classes"][4]["seeds_agreeing"] == 2
+    answers = p2.analyse(matrices({**FIRST, (6, 2): 7}, SECOND))["classes"]
+    assert answers[6] == {"class": 6, "most": [0], "images": 30, "second": 2, "second_images": 7,
+                          "seeds_agreeing": 1}
+    assert answers[4]["most"] == [2] and answers[4]["seeds_agreeing"] == 2
+
+
+def test_a_tie_names_both_classes_and_agrees_with_nothing_less():
+    tie, one = {(8, 3): 7, (8, 6): 7, (8, 0): 2}, {(8, 3): 7, (8, 6): 5}
+    answer = p2.analyse(matrices(tie, one, tie))["classes"][8]
+    assert answer == {"class": 8, "most": [3, 6], "images": 7, "second": 0, "second_images": 2,
+                      "seeds_agreeing": 2}
 
 
 def test_both_readings_of_most_confused():

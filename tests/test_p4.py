@@ -80,6 +80,8 @@ def test_curves_and_loss_are_those_of_the_weights():
         accuracy, loss = curves[name][-1]
         assert accuracy == pytest.approx((of_label[part] > 0.5).mean())
         assert loss == pytest.approx(-np.log(of_label[part]).mean(), rel=1e-4)
+    assert curves["human"] == pytest.approx([(by_hand[:100] > 0.5)[part[:100]].mean()
+                                             for part in (~held_out, held_out)])
 
 
 def test_folds_never_separate_a_group_and_are_equally_large():
@@ -97,7 +99,7 @@ def test_cross_validation_judges_each_row_by_a_network_that_has_not_seen_it(monk
         seen.append(held_out)  # right on what is held out for human rows alone; nonsense elsewhere
         return None, np.where(held_out, 0.9, 0.1), None
     monkeypatch.setattr(p4, "train", train)
-    _, right = p4.cross_validate(Setting("s"), RAW, ROWS, LABELS, folds, (-1, 1), 2)
+    _, right = p4.cross_validate(Setting("s"), "raw values", ROWS, LABELS, folds, (-1, 1), 2)
     assert np.array_equal(np.array(seen).sum(axis=0), np.ones(200))
     assert right.tolist() == (LABELS == 1).tolist()
 
@@ -117,7 +119,7 @@ def test_split_by_people_keeps_a_person_and_its_machine_rows_on_one_side(tmp_pat
     p4.main()
     by_people = [held_out for held_out in calls
                  if all(len(set(held_out[:400][data.person == one])) == 1 for one in range(20))]
-    assert len(by_people) == 6  # of ten: two settings and one more set of features, two folds each
+    assert len(by_people) == 4  # of eight: two sets of features, two folds each
     assert all(np.array_equal(held_out[:400], held_out[400:]) for held_out in calls)
 
 
@@ -293,9 +295,11 @@ def test_a_file_too_small_to_validate_on_is_refused(monkeypatch, tmp_path):
         main(monkeypatch, "--quick", "--data", few, "--out", tmp_path / "out")
 
 
-def test_another_file_never_replaces_the_shipped_outputs(monkeypatch, tmp_path):
+@pytest.mark.parametrize("out", [[], ["--out", "outputs"], ["--out", "tests/../outputs"]])
+def test_another_file_never_replaces_the_shipped_outputs(out, monkeypatch, tmp_path):
+    monkeypatch.chdir(p4.FOLDER)
     with pytest.raises(p4.DataError, match="add --out DIR"):
-        main(monkeypatch, "--data", write_sequences(tmp_path / "f.hdf5", 200))
+        main(monkeypatch, "--data", write_sequences(tmp_path / "f.hdf5", 200), *out)
 
 
 def test_one_person_alone_is_no_split_by_people(monkeypatch, tmp_path):
@@ -304,10 +308,14 @@ def test_one_person_alone_is_no_split_by_people(monkeypatch, tmp_path):
     assert json.loads((tmp_path / "out" / "p4_results.json").read_text())["people"] is None
 
 
-@pytest.mark.parametrize("setting", p4.SETTINGS, ids=lambda setting: setting.name)
-def test_overfitting_compares_settings_that_differ_in_one_thing(setting):
-    pairs = zip(setting._asdict().items(), p4.differing(setting)._asdict().values())
-    assert len([key for (key, value), other in pairs if value != other and key != "name"]) == 1
+def test_overfitting_takes_the_mean_of_the_folds_and_the_lowest_loss():
+    def fold(*losses):
+        curve = [[0.5, loss] for loss in losses]
+        return None, None, {"train": curve, "validation": curve, "human": [0.8, losses[0]]}
+    found = p4.overfitting(Setting("s"), [fold(0.7, 0.5, 0.6), fold(0.5, 0.3, 0.6)])
+    assert found["lowest_validation_loss"] == pytest.approx(0.4)
+    assert found["end"]["validation"] == pytest.approx([0.5, 0.6])
+    assert found["human_rows"] == pytest.approx([0.8, 0.6]) and "human" not in found["curves"]
 
 
 def test_instructions_are_compared_on_human_rows_of_unseen_people(runs):
