@@ -9,7 +9,7 @@ second seed tells what chance does. A unit counts as dead when it is active on f
 10,000 training images.
 
 Result: the weights of living units have standard deviation 0.21 in A and 0.10 in B; dead units
-stay near their initial weights in A and vanish in B.
+stay near their initial weights in A and go to zero in B.
 
 Reads  data/fashion_mnist_traindata.hdf5; the test images are not needed
 Writes outputs/p3_report.md (start here), p3_results.json, p3_histograms.png,
@@ -224,6 +224,7 @@ def plot_features(networks, folder, shown=12):
                                 vmax=limit)
             axes.set_title(f"{norms[unit]:.1f}" + ", dead" * (unit in dead), fontsize=10)
             axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
         row[0].set_ylabel(name, fontsize=14)
     figure.colorbar(image, ax=panels, label="weight", extend="both")
     figure.suptitle("Incoming weights of hidden units, with their norms", size=12)
@@ -314,8 +315,7 @@ The qualitative differences:
 CONTROLS = """\
 In layer 1 it is regularization. At either width it divides the standard deviation of the living
 weights by more than two (A to C, D to B), in both seeds; width changes it by less than 40% (A to D,
-C to B).
-Units die in all four networks; only under L2 do their weights go to zero. The validation accuracies
+C to B). Units die in all four networks; only under L2 do their weights go to zero. The validation accuracies
 of all eight lie within 1.5 points.
 
 """

@@ -504,7 +504,8 @@ The submitted network, of the first fold, ends at {submitted[train]:.1%} on its 
 {ranking_table}
 
 Initial learning rates were set by hand, one for each optimizer; they fall linearly to 0. Submitted
-is the best on validation: **{submitted[setting]}**. {people_text}
+is the best on validation: **{submitted[setting]}**; differences smaller than ± may be chance.
+{people_text}
 
 ## The weight matrix
 Rows are the 20 inputs, columns the 20 hidden neurons ([text](p4_weights.txt),
@@ -549,11 +550,12 @@ instead of raw values, the same network is right on **{features[4][mean]:.1%}**.
 OVERFITTING = """\
 Yes with Adam alone: the validation loss falls to {overfitting[1][lowest_validation_loss]:.3f} and
 climbs back to {overfitting[1][end][validation][1]:.3f}, while accuracy on the training rows reaches
-{overfitting[1][end][train][0]:.1%}. With new coin flips, which is all that differs, the loss ends
-at {overfitting[0][end][validation][1]:.3f}, within 0.01 of its lowest value, and validation
-accuracy is higher by more than a point. But human rows still repeat from epoch to epoch, and there
-a gap remains: the network recognises {overfitting[0][human_rows][0]:.1%} of those it was trained
-on and {overfitting[0][human_rows][1]:.1%} of the others."""
+{overfitting[1][end][train][0]:.1%}. With new coin flips, which is all that differs (the curves
+still count the file's machine rows), the loss ends at
+{overfitting[0][end][validation][1]:.3f}, within 0.01 of its lowest value, and validation accuracy
+is higher by more than a point. But human rows still repeat from epoch to epoch, and there a gap
+remains: the network recognises {overfitting[0][human_rows][0]:.1%} of those it was trained on and
+{overfitting[0][human_rows][1]:.1%} of the others."""
 FEATURES_TEXT = """\
 By eye the matrix shows little. Together with the output weights it does give insight: its profile
 is most negative at lag 1, then at lag 3, and so is that of the data. (The even lags it misses: at
