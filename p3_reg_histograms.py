@@ -315,8 +315,8 @@ The qualitative differences:
 CONTROLS = """\
 In layer 1 it is regularization. At either width it divides the standard deviation of the living
 weights by more than two (A to C, D to B), in both seeds; width changes it by less than 40% (A to D,
-C to B). Units die in all four networks; only under L2 do their weights go to zero. The validation accuracies
-of all eight lie within 1.5 points.
+C to B). Units die in all four networks; only under L2 do their weights go to zero. The validation
+accuracies of all eight lie within 1.5 points.
 
 """
 
