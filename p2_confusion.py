@@ -126,13 +126,13 @@ def plot_confusion(counts, folder):
     all look white."""
     rates = rates_of(counts)
     wrong = np.ma.masked_array(rates, np.eye(10, dtype=bool))
-    figure, axes = plt.subplots(figsize=(8.3, 6.4))
+    figure, axes = plt.subplots(figsize=(8.4, 6.8))
     colours = plt.get_cmap("Blues").with_extremes(bad="0.88")
     image = axes.imshow(wrong, cmap=colours, vmin=0, vmax=wrong.max())
     for (i, j), rate in np.ndenumerate(rates):
         colour = "white" if i != j and rate > 0.6 * wrong.max() else "black" if rate else "0.6"
         axes.text(j, i, f"{rate:.3f}" if rate else "0", ha="center", va="center", color=colour,
-                  fontweight="bold" if i == j else "normal")
+                  fontsize=10, fontweight="bold" if i == j else "normal")
     axes.set_xticks(range(10), CLASSES, rotation=40, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(10), CLASSES)
     heading = ("Fashion-MNIST, test images: rate of each predicted class given the true class\n"
@@ -249,7 +249,7 @@ All numbers: [p2_results.json](p2_results.json). The run took {seconds} s.
 INSIGHT = """\
 {upper_body_mistakes} of the first network's {mistakes} mistakes happen among four garments for the
 upper body, whose outlines are alike: T-shirt/top, Pullover, Coat and Shirt. Trousers, shoes and
-bags, which have one of their own, are hardly ever taken for them; dresses come in between.
+bags look different and are hardly ever taken for one of these four; dresses sometimes are.
 
 """
 OVERALL = """\

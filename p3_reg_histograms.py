@@ -130,8 +130,7 @@ def histograms(networks):
         views[view] = {"edges": edges.tolist()}
         for name, (initial, trained, dead) in networks.items():
             parts = {"trained": trained[k], "initial": initial[k]}
-            if k == 0:
-                parts["dead"] = trained[k][:, dead]
+            parts["dead"] = trained[k][:, dead] if k == 0 else trained[k][dead]  # in, out
             views[view][name] = {part: (np.histogram(weights, edges)[0] / trained[k].size).tolist()
                                  for part, weights in parts.items()}
     return views
@@ -256,8 +255,8 @@ layers of weights here. Pictures are of seed 0.
 ## Histograms
 ![histograms](p3_histograms.png)
 
-Heights are shares of the layer's weights, bin by bin, logarithmic but for the middle row. Bins and
-axes are the same for A and B. One by one:
+Height: share of the layer's weights in that bin, on a logarithmic scale but for the middle row,
+which zooms in on zero. Bins and axes are the same for A and B. One by one:
 [A, layer 1](p3_hist_A_junction1.png), [A, layer 2](p3_hist_A_junction2.png),
 [B, layer 1](p3_hist_B_junction1.png), [B, layer 2](p3_hist_B_junction2.png).
 
@@ -284,18 +283,19 @@ INSIGHT = """\
 Some ReLU units die: they fire on fewer than 1 in 10,000 training images, and hardly any gradient
 reaches them. Without L2 their weights stay near where they were drawn; with L2 they decay to zero,
 and that is the spike in B's histogram. What regularization does to the living weights is simpler:
-it halves their standard deviation, from {A[standard_deviation_1_living]:.2f} in A to
-{B[standard_deviation_1_living]:.2f} in B.
+at equal width it more than halves their standard deviation, which is
+{A[standard_deviation_1_living]:.2f} in A and {B[standard_deviation_1_living]:.2f} in B.
 
 """
 DIFFERENCES = """\
 The qualitative differences:
 
-- **Shelf.** In A, {A[dead]} of {A[units]} units are dead. Almost nothing pulls at their weights,
-  so these stay near the range in which they were drawn: the orange shelf.
-- **Spike.** In B, {B[dead]} of {B[units]} are dead, and L2 has taken their weights to zero: the
-  spike. Of all layer-1 weights of B {B[near_zero_1]:.1%} are below {near_zero} in size, of those of
-  living units only {B[near_zero_1_living]:.1%}.
+- **Shelf.** In A, {A[dead]} of {A[units]} units are dead ({A1[dead]} with the other seed). Almost
+  nothing pulls at their weights, so these stay near the range in which they were drawn: the orange
+  shelf.
+- **Spike.** In B, {B[dead]} of {B[units]} are dead ({B1[dead]} with the other seed), and L2 has
+  taken their weights to zero: the spike. Of all layer-1 weights of B {B[near_zero_1]:.1%} are
+  below {near_zero} in size, of those of living units only {B[near_zero_1_living]:.1%}.
 - **Spread.** Training widens the living weights from {A[initial_standard_deviation_1]:.3f} to
   {A[standard_deviation_1_living]:.3f} in A, from {B[initial_standard_deviation_1]:.3f} to
   {B[standard_deviation_1_living]:.3f} in B. The largest is {A[largest][0]:.1f} in size in A and
@@ -316,7 +316,8 @@ CONTROLS = """\
 In layer 1 it is regularization. At either width it divides the standard deviation of the living
 weights by more than two (A to C, D to B), in both seeds; width changes it by less than 40% (A to D,
 C to B). Units die in all four networks; only under L2 do their weights go to zero. The validation
-accuracies of all eight lie within 1.5 points.
+accuracies of all eight lie within 1.5 points. (L2 and dropout come together here: which of them
+does more stays open.)
 
 """
 
@@ -330,8 +331,8 @@ def report(results):
              f"| {row['near_zero_1']:.1%} | {row['near_zero_1_living']:.1%} "
              f"| {row['standard_deviation_2']:.3f} | {row['train_accuracy']:.1%} "
              f"| {row['validation_accuracy']:.1%} |" for row in rows]
-    of_seed_0 = {row["network"]: row for row in rows if row["seed"] == SEEDS[0]}
-    texts = {name: text.format(**results, **of_seed_0) * discuss for name, text in (
+    named = {row["network"] + "1" * row["seed"]: row for row in rows}  # A, A1, ...
+    texts = {name: text.format(**results, **named) if discuss else "" for name, text in (
         ("insight", INSIGHT), ("differences", DIFFERENCES), ("controls", CONTROLS))}
     return REPORT.format(
         **results, **texts, table="\n".join(table), A=title_of("A")[3:], B=title_of("B")[3:],

@@ -224,14 +224,20 @@ def read_matrix(weights, human, machine):
     data = lag_products(human).mean(axis=0) - lag_products(machine).mean(axis=0)
     profile = lag_profile(weights[0], weights[2][:, 0])
     return {"profile": profile, "data": data.tolist(),
+            "same_sign": int((weights[0][1:] * weights[0][:-1] > 0).sum()),  # of 380 neighbours
             "correlation": float(np.corrcoef(profile, data)[0, 1]),
             "without_lag_1": float(np.corrcoef(profile[1:], data[1:])[0, 1])}
 
 
 def alternation(data, few=4, many=14):
     """How often neighbours differ: the mean, the shares of rows with at most `few` and at least
-    `many` transitions, and the lowest and the highest mean of a person, if people are known."""
-    found = {"few": few, "many": many, "people": None}
+    `many` transitions, the lowest and the highest mean of a person, if people are known; and how
+    often the best of all rules "human, if there are at least t transitions" is right."""
+    right = {t: ((transitions(data.human) >= t).mean() + (transitions(data.machine) < t).mean()) / 2
+             for t in range(INPUTS)}
+    best = max(right, key=right.get)
+    found = {"few": few, "many": many, "people": None,
+             "threshold": {"at_least": best, "right": float(right[best])}}
     for name, rows in (("human", data.human), ("machine", data.machine)):
         counts = transitions(rows)
         found[name] = {"mean": float(counts.mean() / (INPUTS - 1)),
@@ -348,7 +354,7 @@ def plot_overfitting(results, folder):
                           label=f"{run['setting']}: {NAMES[part]}")
         axes.set(xlabel="epoch", ylabel=label)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    figure.suptitle("Over-fitting? Mean of the random folds")
+    figure.suptitle(f"Over-fitting? 20-20-1, batch size {BATCH_SIZE}, mean of the random folds")
     save(figure, folder / "p4_overfitting.png")
 
 
@@ -369,6 +375,8 @@ def plot_weights(W, matrix, folder):
     panels["profile"].set_title("network: W diag(v) W$^T$ by lag", size=11)
     panels["data"].bar(lags, matrix["data"], color="#56B4E9")
     panels["data"].set_xlabel("lag (places apart)")
+    panels["profile"].set_ylabel("mean entry")
+    panels["data"].set_ylabel("mean product")
     panels["data"].set_title("data: human minus machine, by lag", size=11)
     for name in ("profile", "data"):
         panels[name].set_xticks(lags)
@@ -492,7 +500,8 @@ once.
 ![learning curve](p4_learning_curve.png)
 
 The submitted network, of the first fold, ends at {submitted[train]:.1%} on its training rows and
-{submitted[validation]:.1%} on its {submitted[validation_rows]} validation rows.
+{submitted[validation]:.1%} on its {submitted[validation_rows]} validation rows; the mean of all
+folds is {ranking[0][validation][mean]:.1%}.
 
 **Over-fitting?** {overfitting_text}
 
@@ -541,37 +550,39 @@ INSIGHT = """\
 People told to be random alternate too often: neighbours differ in
 {of_instructions[2][differ][mean]:.0%} of places where a random sequence was asked for, in
 {of_instructions[1][differ][mean]:.0%} where a mental coin toss was, in half with a fair coin. But
-people differ from one another, from {alternation[people][0]:.0%} to {alternation[people][1]:.0%},
-and a threshold on that number misses those who repeat. The assigned network is right on
-**{people[all][mean]:.1%}** of the rows when their people are held out; given counts of 4-grams
-instead of raw values, the same network is right on **{features[4][mean]:.1%}**.
+people differ from one another, from {alternation[people][0]:.0%} to {alternation[people][1]:.0%}.
+The best threshold on this one number is right on {alternation[threshold][right]:.1%} of the rows,
+the assigned network hardly more often: on **{people[all][mean]:.1%}** when their people are held
+out. Given counts of 4-grams instead of raw values, the same network is right on
+**{features[4][mean]:.1%}**.
 
 """
 OVERFITTING = """\
 Yes with Adam alone: the validation loss falls to {overfitting[1][lowest_validation_loss]:.3f} and
 climbs back to {overfitting[1][end][validation][1]:.3f}, while accuracy on the training rows reaches
-{overfitting[1][end][train][0]:.1%}. With new coin flips, which is all that differs (the curves
-still count the file's machine rows), the loss ends at
-{overfitting[0][end][validation][1]:.3f}, within 0.01 of its lowest value, and validation accuracy
-is higher by more than a point. But human rows still repeat from epoch to epoch, and there a gap
-remains: the network recognises {overfitting[0][human_rows][0]:.1%} of those it was trained on and
+{overfitting[1][end][train][0]:.1%}. New coin flips stop that climb: in each epoch the machine's
+training rows are drawn anew, since the machine is known to be a fair coin; validation rows never
+change (and the curves count the file's own machine rows). With this alone added, the validation
+loss ends at {overfitting[0][end][validation][1]:.3f}, within 0.01 of its lowest value. But human
+rows still repeat from epoch to epoch, and there a gap remains: on average, the five networks
+recognise {overfitting[0][human_rows][0]:.1%} of those they were trained on and
 {overfitting[0][human_rows][1]:.1%} of the others."""
 FEATURES_TEXT = """\
-By eye the matrix shows little. Together with the output weights it does give insight: its profile
-is most negative at lag 1, then at lag 3, and so is that of the data. (The even lags it misses: at
-lag 2 the signs differ.) Equal neighbours speak for the machine, so what counts is the product of
-two values. A layer of ReLU neurons adds its inputs, and can multiply them only roughly. So give it
-the products:
+By eye, many neurons weigh neighbouring inputs alike ({matrix[same_sign]} of 380 pairs have the
+same sign), so they add up stretches of the row. Together with the output weights the matrix says
+more: its profile is most negative at lag 1, then at lag 3, and so is that of the data. (It has the
+wrong sign at lag 2 and next to nothing at lag 4.) Equal neighbours speak for the machine, so what
+counts is the product of two values. A layer of ReLU neurons adds its inputs, and can multiply them
+only roughly. So give it the products:
 
 - **Products** at ten lags raise the accuracy on held-out people from {features[0][mean]:.1%} to
   {features[3][mean]:.1%}, **counts of 4-grams** to {features[4][mean]:.1%}.
-- **One number is as good as twenty raw values**, within the intervals: the number of transitions
-  alone has {features[1][mean]:.1%}, the longest run alone {features[2][mean]:.1%}.
-- **Too few is human as well as too many.** At most {alternation[few]} transitions occur in
-  {alternation[human][few]:.1%} of the human and {alternation[machine][few]:.1%} of the machine
+- **One number is as good as twenty raw values**, within the intervals, if it is coded one-hot: the
+  number of transitions has {features[1][mean]:.1%}, the longest run {features[2][mean]:.1%}.
+- **Very few transitions point to a human as well as very many.** At most {alternation[few]} occur
+  in {alternation[human][few]:.1%} of the human and {alternation[machine][few]:.1%} of the machine
   rows, at least {alternation[many]} in {alternation[human][many]:.1%} and
-  {alternation[machine][many]:.1%}: both ends give a human away, and only the middle is the
-  machine's.
+  {alternation[machine][many]:.1%}. But most human rows lie between, like the machine's.
 - All features together do no better than the 4-grams alone.
 
 Those who chose freely alternate no more often than a coin, within the interval. Yet they are not
@@ -600,15 +611,17 @@ def report(results, W):
         gain = f"{100 * row['gain']['mean']:+.1f} ± {100 * row['gain']['half']:.1f}"
         features.append(f"| {row['features']} | {row['inputs']} | {percent(row)} "
                         f"| {'' if row['features'] == 'raw values' else gain} |")
-    gaps = "; ".join(f"{run['setting']}: {run['end']['train'][0]:.1%} on training rows, "
-                     f"{run['end']['validation'][0]:.1%} on validation rows"
+    gaps = ". ".join(f"{run['setting']}: {run['end']['train'][0]:.1%} on training rows, "
+                     f"{run['end']['validation'][0]:.1%} on validation rows; validation loss "
+                     f"{run['end']['validation'][1]:.3f}, its lowest "
+                     f"{run['lowest_validation_loss']:.3f}"
                      for run in results["overfitting"])
     people = (f"With people held out it has {percent(results['people']['all'])}: "
               f"{results['people']['human']['mean']:.1%} of the human rows and "
               f"{results['people']['machine']['mean']:.1%} of the machine's."
               if results["people"] else
               "The file tells no people apart, or too few, so rows of one person may stand on both "
-              "sides.")
+              "sides, and ± is a lower limit.")
     instructions = "".join(
         f"| {row['instruction']} | {row['raw']['units']} | {percent(row['differ'])} "
         f"| {percent(row['raw'])} | {percent(row['best'])} |\n"

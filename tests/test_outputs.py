@@ -159,7 +159,7 @@ def test_p1_claims_of_the_curves():
     assert of["ReLU", 0.5]["p_value"] > 0.2
     assert of["ReLU", 0.5]["train_accuracy"][-1] == 1
     validation = of["ReLU", 0.5]["validation_accuracy"]
-    assert max(validation) - validation[-1] < 0.001
+    assert max(validation) - validation[-1] < 0.001 and validation[-1] < 0.99
 
 
 # Problem 2
@@ -356,6 +356,8 @@ def test_p4_claims_of_alternation():
     assert found["people"][0] < 0.35 and found["people"][1] > 0.85
     for end in ("few", "many"):
         assert found["human"][end] > 2 * found["machine"][end]
+    assert found["human"]["few"] + found["human"]["many"] < 0.4
+    assert 0 < results["people"]["all"]["mean"] - found["threshold"]["right"] < 0.02
     for key in ("raw", "best"):
         for a, b in ((told[key], free[key]), (told[key], coin[key]), (coin[key], free[key])):
             assert abs(a["mean"] - b["mean"]) < a["half"] + b["half"]
@@ -366,7 +368,6 @@ def test_p4_claims_of_overfitting():
     assert (chosen["setting"], alone["setting"]) == ("Adam, new coin flips", "Adam")
     assert alone["end"]["validation"][1] > alone["lowest_validation_loss"] + 0.015
     assert chosen["end"]["validation"][1] < chosen["lowest_validation_loss"] + 0.01
-    assert chosen["end"]["validation"][0] > alone["end"]["validation"][0] + 0.01
     assert chosen["human_rows"][0] > chosen["human_rows"][1] + 0.05
 
 
@@ -374,7 +375,8 @@ def test_p4_claims_of_the_matrix():
     matrix = results_of(4)["matrix"]
     for profile in (matrix["profile"], matrix["data"]):
         assert np.argsort(profile)[:2].tolist() == [0, 2] and profile[2] < 0
-    assert matrix["profile"][1] < 0 < matrix["data"][1]
+    assert matrix["profile"][1] < 0 < matrix["data"][1] and abs(matrix["profile"][3]) < 0.02
+    assert matrix["same_sign"] > 190 + 3 * 9.7  # of 380: more than chance, whose sd is 9.7
     assert matrix["without_lag_1"] == pytest.approx(
         np.corrcoef(matrix["profile"][1:], matrix["data"][1:])[0, 1])
 

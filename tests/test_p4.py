@@ -178,6 +178,7 @@ def test_alternation_counts_both_ends_and_averages_people(tmp_path):
     assert found["human"] == {"mean": 0.25, "few": 0.75, "many": 0.25}
     assert found["machine"] == {"mean": 0, "few": 1, "many": 0}
     assert found["people"] == [0, 1]
+    assert found["threshold"] == {"at_least": 1, "right": 0.625}  # 10 of 40 human, all machine rows
     assert p4.alternation(data._replace(person=None))["people"] is None
 
 
