@@ -8,6 +8,7 @@ import random
 import re
 import shutil
 import signal
+import subprocess
 import sys
 
 import h5py
@@ -187,3 +188,24 @@ def test_ctrl_c_and_kill_leave_no_process_and_complete_or_untouched_outputs(
         assert run.status == 130 and run.errors == ["interrupted; earlier outputs are as they were"]
     else:  # it was done, or Python ended it within the imports
         assert run.status in (0 if new else 1, 130, -signal.SIGINT), run.errors
+
+
+SWALLOWED = """
+import argparse, runpy, signal, sys
+def parse_args(self):
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        pass
+    raise AttributeError("what TensorFlow may make of Ctrl-C")
+argparse.ArgumentParser.parse_args = parse_args
+runpy.run_path(sys.argv[1], run_name="__main__")
+"""
+
+
+def test_ctrl_c_is_one_line_also_where_another_error_comes_of_it(project):
+    """Of problem 1; the others have the same guard."""
+    done = subprocess.run([sys.executable, "-c", SWALLOWED, project / "p1_numpy_mlp.py"],
+                          cwd=project, capture_output=True, text=True)
+    assert done.stderr.strip() == "interrupted; earlier outputs are as they were"
+    assert done.returncode == 130
