@@ -116,8 +116,10 @@ def train_all(trainings, jobs):
     os.environ.update(dict.fromkeys(BLAS, "1"))
     pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), end_with_parent)
     try:
-        # Ctrl-C is held back meanwhile, and workers inherit that: they are deaf from the start.
-        posix = hasattr(signal, "pthread_sigmask")  # Windows has none
+        # Ctrl-C is blocked meanwhile, which workers inherit: they are deaf from the start. A thread
+        # of BLAS may hear it all the same: it is noted, and obeyed when the workers have started.
+        held, posix = [], hasattr(signal, "pthread_sigmask")  # Windows has none
+        obey = signal.signal(signal.SIGINT, lambda *_: held.append(True))
         if posix:
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
@@ -125,6 +127,9 @@ def train_all(trainings, jobs):
         finally:
             if posix:
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+            signal.signal(signal.SIGINT, obey)
+        if held:
+            obey(signal.SIGINT, None)
         unfinished = futures
         while unfinished:
             done, unfinished = wait(unfinished, 0.5)  # Windows hears Ctrl-C only in between

@@ -107,7 +107,7 @@ class Run(NamedTuple):
     status: int
     output: str
     errors: list       # what the script itself wrote to stderr: without TensorFlow's notes
-    left: list         # lines of `ps`: processes of its group, some time after its end
+    left: list         # processes of its group some time after its end, or that it hung
 
 
 def start(project, number, out, *arguments, before=(), cwd=None):
@@ -134,7 +134,12 @@ def end_of(process, out, fault=None, lines=0, seconds=0.0):
     """Wait for the end of a run. With a fault, "Ctrl-C" or "kill", it comes when so many lines have
     been printed, and so many seconds after that: Ctrl-C to the whole process group, as in a
     terminal, SIGKILL to the script alone."""
-    watch = threading.Timer(300, process.kill)
+    hung = []
+
+    def give_up():
+        hung.append("it did not end within 120 seconds")
+        os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
+    watch = threading.Timer(120, give_up)
     watch.start()
     for _ in range(lines):
         process.stdout.readline()
@@ -146,7 +151,8 @@ def end_of(process, out, fault=None, lines=0, seconds=0.0):
     notes = ("WARNING: All log messages before absl", "cudart_stub", "cpu_feature_guard")
     own = [line for line in errors.splitlines()
            if line.strip() and not any(note in line for note in notes)]
-    return Run(out, process.returncode, output, own, processes_left(process.pid) if fault else [])
+    left = hung + (processes_left(process.pid) if fault else [])
+    return Run(out, process.returncode, output, own, left)
 
 
 def moments(number, fault):
