@@ -251,7 +251,7 @@ def plot_curves(configurations, best, folder):
 
 
 def plot_moved(network, images, labels, folder, shown=10):
-    """What the regularizer does to the training images, of the first 1,000, that suffer most."""
+    """What the regularizer does to those of the first 1,000 training images that suffer most."""
     x, y = images[:1000], labels[:1000]
     moved = network.moved(x, y)
     before, after = (network.forward(of)[np.arange(len(y)), y] for of in (x, moved))
@@ -322,7 +322,7 @@ REPORT = """# Problem 1: backpropagation in numpy
 4. **Parameter initialization.** Normal with mean 0: variance 2 / inputs for ReLU (He), and
    2 / (inputs + outputs) for tanh (Glorot). Biases 0.
 5. **Six curves.** One by one: {curve_links}. Training accuracy is that on the first {shown:,}
-   training images. The axis starts at 95%; some first epochs lie below.
+   training images.
 
 ![six configurations](p1_curves.png)
 
@@ -394,7 +394,7 @@ textbook L2 penalty, at the best of five strengths, less than a tenth.
 
 """
 LESSONS = """\
-What the curves teach:
+What the curves teach (the axis starts at 95%, some first epochs lie below):
 
 - The first halving of the learning rate pays at once: in all six, the mean validation accuracy of
   epochs 21 to 25 is more than 0.1 points above that of 16 to 20. The second changes little.

@@ -4,8 +4,8 @@
 
 Trains the homework's networks for Fashion-MNIST for 40 epochs: A, 128 ReLU units without
 regularization, and B, 48 ReLU units with L2 0.0001 and dropout 0.2. They differ in width and in
-regularization at once, so two controls, C and D, have one each. Text and pictures are of seed 0; a
-second seed tells what chance does. A unit counts as dead when it is active on fewer than 1 in
+regularization at once, so two controls, C and D, have one each. Pictures are of seed 0; a second
+seed tells what chance does. A unit counts as dead when it is active on fewer than 1 in
 10,000 training images.
 
 Result: the weights of living units have standard deviation 0.21 in A and 0.10 in B; dead units

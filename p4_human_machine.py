@@ -493,8 +493,7 @@ interval over {units} {unit_kind}, taken as independent.
 ## The network
 20-20-1: {hidden} hidden neurons with ReLU, one output with logistic sigmoid, binary cross-entropy,
 batch size {batch_size}, {epochs} epochs. The label is 1 for human. Values are coded {coding[0]} and
-{coding[1]}, as in the file. The split is 80/20, at random; five such folds let every row validate
-once.
+{coding[1]}, as in the file. The split is 80/20, at random; over all folds every row validates once.
 
 ## Learning curves
 ![learning curve](p4_learning_curve.png)

@@ -153,6 +153,7 @@ def test_p1_claims_of_the_curves():
         first = validation[20:25].mean() - validation[15:20].mean()
         second = validation[40:45].mean() - validation[35:40].mean()
         assert first > 0.001 and second < first / 2
+    assert min(min(c["validation_accuracy"]) for c in of.values()) < 0.95
     for activation in p1.ACTIVATIONS:
         ends = {rate: of[activation, rate]["train_accuracy"][-1] for rate in p1.LEARNING_RATES}
         assert ends[0.1] < min(ends[0.3], ends[0.5]) - 0.003

@@ -1,9 +1,11 @@
 """Problem 1: schedule, split, choice, statistics, processes, and when the test set is opened."""
 import os
+import pickle
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -155,6 +157,45 @@ def test_a_worker_that_dies_is_told(project, tmp_path):
     line, = end_of(process, tmp_path / "out").errors
     assert line.startswith("error: a training process failed") and process.returncode == 2
     assert processes_left(process.pid) == []
+
+
+def test_what_a_worker_sends_goes_in_one_write(project, monkeypatch):
+    """Killed in the middle of a longer message, it would leave the parent waiting for the rest."""
+    monkeypatch.setattr(p1, "TRAIN_FILE", project / "data" / "mnist_traindata.hdf5")
+    history, right = p1.train_from_file("ReLU", 0.1, 2000, 2500, 1)
+    assert right.mean() == pytest.approx(history["validation_accuracy"][-1])
+    sent = len(pickle.dumps((history, np.resize(right, p1.VALIDATION_IMAGES))))
+    assert len(right) == 500 and sent < 16_384  # longer ones go in two writes (multiprocessing)
+
+
+class Pool:
+    """Stands in for ProcessPoolExecutor: another thread receives Ctrl-C while a worker starts."""
+    started = 0
+
+    def __init__(self, *_):
+        pass
+
+    def submit(self, *_):
+        def hear():
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+            signal.raise_signal(signal.SIGINT)
+        thread = threading.Thread(target=hear)
+        thread.start()
+        thread.join()
+        Pool.started += 1
+
+    def shutdown(self, **_):
+        pass
+
+
+@posix
+def test_ctrl_c_waits_until_the_workers_have_started(monkeypatch):
+    monkeypatch.setattr(p1, "ProcessPoolExecutor", Pool)
+    for name in p1.BLAS:
+        monkeypatch.setenv(name, "1")
+    with pytest.raises(KeyboardInterrupt):
+        p1.train_all([("ReLU",), ("tanh",)], 2)
+    assert Pool.started == 2 and signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def broken_training(activation, *_):
