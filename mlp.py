@@ -9,14 +9,15 @@ Read it beside the lecture notes. For layers l = 1 ... L, with a[0] = x the inpu
                delta[l] = (W[l+1]^T delta[l+1]) * h'(z[l])
                dC/dW[l] = mean of delta[l] a[l-1]^T,  + l2 W[l];  dC/db[l] = mean of delta[l]
     update     W[l] <- W[l] - learning_rate dC/dW[l],  and so for b[l]
-    input      dC/dx = W[1]^T delta[1]     the same rule one layer further down: which way to move
+    input      dC/dx = W[1]^T delta[1]     the same rule one layer further down: which way to change
                a sample so that its cost grows
 
-Formulas: Nielsen, "Neural Networks and Deep Learning" (2015), chapters 2 and 3. The last one makes
-training harder: each sample is first moved by the length epsilon along the gradient of its own cost
-(fast gradient method: Goodfellow et al. 2015, arXiv 1412.6572; with the Euclidean length: Miyato et
-al. 2017, arXiv 1605.07725, eq. 5). Samples are rows here, so that W a is written a @ W.T. The lists
-W, b, a and delta are indexed as in the formulas; W[0] and b[0] are None.
+Formulas: Nielsen, "Neural Networks and Deep Learning" (2015), chapters 2 and 3. The last one is for
+adversarial training: each sample is replaced by its adversarial example, a step of length epsilon
+along the gradient of its own cost (fast gradient method: Goodfellow et al. 2015, arXiv 1412.6572;
+with the Euclidean length: Miyato et al. 2017, arXiv 1605.07725, eq. 5). Samples are rows here, so
+that W a is written a @ W.T. The lists W, b, a and delta are indexed as in the formulas; W[0] and
+b[0] are None.
 """
 import numpy as np
 
@@ -55,10 +56,10 @@ def softmax(z):
 class MLP:
     """Fully connected layers with a softmax output, trained by plain SGD.
 
-    sizes       neurons per layer, input and output included, for example (784, 512, 10)
+    sizes       neurons per layer, input and output included, for example (784, 300, 300, 10)
     activation  "ReLU" or "tanh", of every hidden layer
     rng         numpy.random.default_rng(seed): initial weights, then the order of the samples
-    epsilon     Euclidean length by which training samples are moved along dC/dx; 0: not at all
+    epsilon     Euclidean length of the step to an adversarial example; 0: train on plain samples
     l2          coefficient of the penalty on W; Keras' L2 has no 1/2 (biases are free)
     dtype       float32 to train, float64 to check gradients
 
@@ -119,12 +120,12 @@ class MLP:
             self.W[l] -= learning_rate * self.dW[l]
             self.b[l] -= learning_rate * self.db[l]
 
-    def moved(self, x, labels):
-        """The samples x (n, inputs), each moved by epsilon along the gradient of its own cost."""
+    def adversarial(self, x, labels):
+        """The adversarial examples (n, inputs) of the samples x (n, inputs)."""
         self.forward(x)
         dx = self.errors(labels, lowest=0)[0]                       # dC/dx = W[1]^T delta[1]
         length = np.linalg.norm(dx, axis=1, keepdims=True)
-        return x + dx * (self.epsilon / np.maximum(length, 1e-12))  # no gradient: not moved
+        return x + dx * (self.epsilon / np.maximum(length, 1e-12))  # no gradient: no step
 
     def train_epoch(self, x, labels, batch_size, learning_rate):
         """One epoch of minibatch SGD: every sample of x (N, inputs) once, in random order."""
@@ -133,7 +134,7 @@ class MLP:
             chosen = order[start:start + batch_size]
             minibatch = x[chosen]
             if self.epsilon:
-                minibatch = self.moved(minibatch, labels[chosen])
+                minibatch = self.adversarial(minibatch, labels[chosen])
             self.forward(minibatch)
             self.backward(labels[chosen])
             self.step(learning_rate)

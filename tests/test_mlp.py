@@ -95,32 +95,32 @@ def test_gradients_equal_tensorflows_on_a_real_sized_network(activation):
 
 
 @pytest.mark.parametrize("activation", ["ReLU", "tanh"])
-def test_samples_move_by_epsilon_along_their_gradient_and_their_cost_grows(activation):
+def test_adversarial_examples_are_epsilon_up_the_gradient_and_cost_more(activation):
     net = network((6, 5, 7, 4), activation, epsilon=0.1)
     x, labels = samples(8, 6, 4)
-    kept, moved = x.copy(), net.moved(x, labels)
+    kept, examples = x.copy(), net.adversarial(x, labels)
     np.testing.assert_array_equal(x, kept)
-    np.testing.assert_allclose(np.linalg.norm(moved - x, axis=1), 0.1)
+    np.testing.assert_allclose(np.linalg.norm(examples - x, axis=1), 0.1)
     for i in range(len(x)):
         one, label = x[i:i + 1].copy(), labels[i:i + 1]
         uphill = central_differences(lambda: net.cost(one, label), one)[0]
         step = 0.1 * uphill / np.linalg.norm(uphill)
-        np.testing.assert_allclose((moved - x)[i], step, atol=1e-7)
-        assert net.cost(moved[i:i + 1], label) > net.cost(one, label)
+        np.testing.assert_allclose((examples - x)[i], step, atol=1e-7)
+        assert net.cost(examples[i:i + 1], label) > net.cost(one, label)
 
 
-def test_a_sample_without_a_gradient_stays_where_it_is():
+def test_a_sample_without_a_gradient_is_its_own_adversarial_example():
     net = network((6, 5, 4), epsilon=0.7, dtype=np.float32)
     net.W[2] *= 0
     net.b[2][:] = [0, 0, 0, 200]  # the last class is certain
     x, _ = samples(3, 6, 4, dtype=np.float32)
-    np.testing.assert_array_equal(net.moved(x, np.full(3, 3)), x)
+    np.testing.assert_array_equal(net.adversarial(x, np.full(3, 3)), x)
 
 
-def test_an_epoch_trains_on_moved_samples_and_leaves_the_given_ones_alone():
+def test_an_epoch_trains_on_adversarial_examples_and_leaves_the_samples_alone():
     net, seen = MLP((6, 5, 4), "ReLU", np.random.default_rng(0), epsilon=0.125), []
     x, labels = samples(20, 6, 4, dtype=np.float32)
-    expected, kept, backward = net.moved(x, labels), x.copy(), net.backward
+    expected, kept, backward = net.adversarial(x, labels), x.copy(), net.backward
     net.backward = lambda *given: (seen.append(net.a[0].copy()), backward(*given))
     net.train_epoch(x, labels, 20, 0.1)
     np.testing.assert_array_equal(x, kept)

@@ -17,15 +17,9 @@ def test_networks_are_the_homeworks_and_the_controls(name, units, rate, l2):
             assert regularizer is None if not l2 else regularizer.l2 == pytest.approx(l2)
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    path = write_images(tmp_path_factory.mktemp("p3") / "f.hdf5", 400)
-    images, labels, _ = p3.load_images(path)
-    return images, labels, *p3.train("B", 0, images, labels, 300, 2)
-
-
-def test_training_repeats_and_measures_the_validation_images(trained):
-    images, labels, initial, weights, history = trained
+def test_training_repeats_and_measures_the_validation_images(tmp_path):
+    images, labels, _ = p3.load_images(write_images(tmp_path / "f.hdf5", 400))
+    initial, weights, history = p3.train("B", 0, images, labels, 300, 2)
     again = p3.train("B", 0, images, labels, 300, 2)
     for one, other in zip(initial + weights, again[0] + again[1]):
         assert np.array_equal(one, other)
@@ -35,65 +29,62 @@ def test_training_repeats_and_measures_the_validation_images(trained):
     assert history["val_accuracy"][-1] == pytest.approx(right, abs=0.011)
 
 
-def test_analysis_tells_dead_units_from_living_ones(trained):
-    images, _, initial, weights, history = trained
-    W1, b1, W2, b2 = [array.copy() for array in weights]
-    W1[:, [1, 5]], b1[:] = 0.005, 1
-    b1[[1, 5]] = -100  # never active on pixels of 0 to 1
-    row = p3.analyse("B", 0, initial, [W1, b1, W2, b2], history, images)
-    living = np.delete(W1, [1, 5], axis=1)
-    assert row["dead_units"] == [1, 5] and row["dead"] == 2 and row["units"] == 48
-    assert row["standard_deviation_1"] == pytest.approx(W1.std(), rel=1e-5)
-    assert row["standard_deviation_1_living"] == pytest.approx(living.std(), rel=1e-5)
-    assert row["near_zero_1"] > row["near_zero_1_living"] == (np.abs(living) < 0.01).mean()
-    assert row["norms"] == pytest.approx(np.linalg.norm(W1, axis=0).tolist())
-    assert row["largest"] == pytest.approx([np.abs(W1).max(), np.abs(W2).max()])
-    assert row["train_accuracy"] == history["accuracy"][-1]
-    assert row["validation_accuracy"] == history["val_accuracy"][-1]
+def test_dead_units_are_active_on_hardly_any_image_and_told_from_living_ones():
+    rng = np.random.default_rng(0)
+    images, W1, b1 = rng.random((500, 784)), rng.normal(size=(784, 6)), np.ones(6)
+    W1[:, [1, 5]], b1[[1, 5]] = 0.005, -100  # never active on pixels of 0 to 1
+    dead = p3.dead_units([W1, b1], images)
+    assert np.flatnonzero(dead).tolist() == [1, 5]
+    W2 = rng.normal(size=(6, 10))
+    row, living = p3.describe([W1, b1, W2, None], dead), np.delete(W1, [1, 5], axis=1)
+    assert row["units"] == 6 and row["dead units"] == 2
+    for name, weights in (("layer 1", W1), ("layer 1 living units", living), ("layer 2", W2)):
+        assert float(row[f"{name}: standard deviation"]) == pytest.approx(weights.std(), abs=1e-4)
+    near_zero = 100 * (np.abs(W1) < 0.01).mean()
+    assert float(row["layer 1: below 0.01 in size (%)"]) == pytest.approx(near_zero, abs=0.1)
+    assert near_zero > 33 > 2 > float(row["layer 1 living units: below 0.01 in size (%)"])
+
+
+def test_excess_kurtosis_is_that_of_known_distributions():
+    rng = np.random.default_rng(0)
+    for weights, known in ((rng.normal(3, 2, 10 ** 6), 0), (rng.uniform(-1, 5, 10 ** 6), -1.2),
+                           (rng.laplace(1, 3, 10 ** 6), 3)):
+        assert p3.excess_kurtosis(weights) == pytest.approx(known, abs=0.1)
 
 
 def random_networks():
     rng = np.random.default_rng(0)
-    networks = {name: (*([rng.normal(size=(784, n)) * scale, None, rng.normal(size=(n, 10)), None]
-                     for scale in (1, n)), [1, 2]) for name, n in (("A", 6), ("B", 4))}
-    for _, trained, dead in networks.values():
-        trained[0][:, dead] = 0.001  # told by their values
+    networks = {}
+    for name, units in (("A", 6), ("B", 4)):
+        initial, trained = ([rng.normal(size=(784, units)) * scale, None,
+                             rng.normal(size=(units, 10)), None] for scale in (1, units))
+        dead = np.arange(units) < 2
+        trained[0][:, dead], trained[2][dead] = 0.001, 0.9  # told by their values
+        networks[name] = initial, trained, dead
     return networks
 
 
-def test_histograms_share_bins_and_count_every_weight():
-    views = p3.histograms(random_networks())
-    for view in ("layer 1", "layer 2"):
-        for name in "AB":
-            for part in ("trained", "initial"):
-                assert sum(views[view][name][part]) == pytest.approx(1)
-        edges = np.array(views[view]["edges"])
-        assert edges == pytest.approx(-edges[::-1])
-    assert sum(views["layer 1"]["A"]["dead"]) == pytest.approx(2 / 6)
-    assert sum(views["layer 1"]["B"]["dead"]) == pytest.approx(2 / 4)
-    zero = np.searchsorted(views["layer 1"]["edges"], 0.001) - 1
-    assert views["layer 1"]["A"]["dead"][zero] == pytest.approx(2 / 6)
-    assert sum(views["layer 2"]["B"]["dead"]) == pytest.approx(2 / 4)
-    assert views["layer 1, middle"]["edges"][-1] == 0.25
+def area(patch, low=-np.inf, high=np.inf):
+    density, edges, _ = patch.get_data()
+    middle = (edges[1:] + edges[:-1]) / 2
+    return (density * np.diff(edges))[(middle > low) & (middle < high)].sum()
 
 
-def test_histogram_axes_are_the_same_for_a_and_b():
-    views = p3.histograms(random_networks())
-    for view in views:
-        figure, panels = p3.plt.subplots(1, 2)
-        for axes, name in zip(panels, "AB"):
-            p3.draw_histogram(axes, views, view, name)
-        assert panels[0].get_xlim() == panels[1].get_xlim()
-        assert panels[0].get_ylim() == panels[1].get_ylim()
-        p3.plt.close(figure)
-
-
-def test_border_is_the_outermost_two_rows_and_columns():
-    W1, images = np.full((784, 3), 0.1), np.zeros((5, 784))
-    W1[[0, 27, 56, 783], 1] = 2
-    W1[28 * 14 + 14, 0] = -3
-    images[:, 28 * 14] = 0.5
-    found = p3.border(W1, images, largest=5)
-    assert found["pixels"] == pytest.approx(1 - 24 * 24 / 784)
-    assert found["of_largest_weights"] == pytest.approx(4 / 5)
-    assert found["lit"] == pytest.approx(1 / (784 - 576)) and found["lit_inside"] == 0
+@pytest.mark.parametrize("view", p3.VIEWS)
+def test_histograms_are_densities_in_shared_bins_on_shared_axes(view):
+    figure, panels = p3.plt.subplots(1, 2)
+    p3.draw_histograms(dict(zip("AB", panels)), view, random_networks())
+    assert panels[0].get_xlim() == panels[1].get_xlim()
+    assert panels[0].get_ylim() == panels[1].get_ylim()
+    assert (panels[0].get_yscale() == "log") == ("log scale" in view)
+    for axes, dead_share in zip(panels, (2 / 6, 2 / 4)):
+        trained, dead, initial = axes.patches
+        assert [patch.get_label() for patch in axes.patches] == [
+            "trained", "of these: dead units", "before training"]
+        assert np.array_equal(trained.get_data()[1], panels[0].patches[0].get_data()[1])
+        assert area(dead) == pytest.approx(dead_share)
+        if "middle" not in view:  # which leaves out what is beyond its range
+            assert area(trained) == pytest.approx(1) == area(initial)
+        value = 0.001 if "layer 1" in view else 0.9
+        assert area(dead, value - 0.2, value + 0.2) == pytest.approx(dead_share)
+    p3.plt.close(figure)
