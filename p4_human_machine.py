@@ -103,6 +103,19 @@ def cross_validate(name, x, human, folds, epochs, setting):
     return {"models": models, "histories": histories, "log_odds": log_odds, "right": right}
 
 
+def prepare(data):
+    """All rows (N, 20), whether they are human (N,), the group of each (N,): rows of one group are
+    never on both sides of a split; and what it is split by, "people" or, if none are known, "rows".
+
+    As many machine rows as human ones go with each group, so that both sides are balanced."""
+    groups, split = np.arange(len(data.human)), "rows"
+    if data.person is not None and len(np.unique(data.person)) >= FOLDS:
+        groups, split = data.person, "people"
+    rows = np.concatenate([data.human, data.machine])
+    groups = np.concatenate([groups, np.resize(groups, len(data.machine))])
+    return rows, np.arange(len(rows)) < len(data.human), groups, split
+
+
 def folds_of(groups, folds):
     """Fold numbers (N,) of rows whose groups (N,), such as people, are never separated."""
     names, of_row = np.unique(groups, return_inverse=True)
@@ -361,9 +374,10 @@ def write_tables(explored, on_features, gains, patterns, lags, human, groups, fo
                "validation accuracy (%)", "training cross-entropy", "validation cross-entropy"],
               rows)
     write_csv(folder / "p4_features.csv",
-              ["features", "accuracy (%)", "half of its 95% interval",
-               "gain over raw values (points)", "half of its 95% interval"],
-              [[name, *percent(*with_interval(of["right"], groups)), *percent(*gains.get(name, ()))]
+              ["features", "accuracy (%)", "accuracy: half of 95% interval",
+               "gain over raw values (points)", "gain: half of 95% interval"],
+              [[name, *percent(*with_interval(of["right"], groups)),
+                *(percent(*gains[name]) if name in gains else ["", ""])]
                for name, of in on_features.items()])
     write_csv(folder / "p4_patterns.csv", ["pattern", "human rate", "machine rate", "ratio"],
               [[f"{code:04b}", f"{of_human:.4f}", f"{of_machine:.4f}",
@@ -396,20 +410,14 @@ def main():
     if arguments.quick:
         settings, number_of_folds, epochs = {"Adam": SETTINGS["Adam"]}, 2, 2
         features = {name: FEATURES[name] for name in ("raw values", "counts of 4-grams")}
+
     data = load_sequences(arguments.data)
     if min(len(data.human), len(data.machine)) < 100:
         raise DataError(f"{arguments.data}: found {len(data.human)} human and {len(data.machine)} "
                         "machine rows; expected 100 of each at least; use a larger file")
 
-    rows = np.concatenate([data.human, data.machine])
-    human = np.arange(len(rows)) < len(data.human)
-    groups, split = np.arange(len(data.human)), "rows"
-    if data.person is not None and len(np.unique(data.person)) >= FOLDS:
-        groups, split = data.person, "people"
-    # As many machine rows as human ones go with each person, so that both sides are balanced.
-    groups = np.concatenate([groups, np.resize(groups, len(data.machine))])
+    rows, human, groups, split = prepare(data)
     folds = folds_of(groups, number_of_folds)
-
     explored = {name: cross_validate(name, rows, human, folds, epochs, setting)
                 for name, setting in settings.items()}
     best = max(explored, key=lambda name: explored[name]["right"].mean())
@@ -448,8 +456,8 @@ def main():
         write_tables(explored, on_features, gains, patterns, lags, human, groups, folder)
         if split == "people":
             write_csv(folder / "p4_rows.csv",
-                      ["rows added", "raw values: right (%)", "half of its 95% interval",
-                       f"{best_features}: right (%)", "half of its 95% interval"],
+                      ["rows added", *(f"{name}: {what}" for name in ("raw values", best_features)
+                                       for what in ("right (%)", "half of 95% interval"))],
                       [[number, *percent(
                           *add_rows(chosen["log_odds"], human, groups, number),
                           *add_rows(on_features[best_features]["log_odds"], human, groups, number))]

@@ -40,6 +40,7 @@ TRIALS = (  # activation, hidden layers, initial learning rate, epsilon, L2
     ("ReLU", (300, 300), 0.4, 0, 3e-5),   # the textbook L2, l2 / 2 times the squares
     ("ReLU", (300, 300), 0.4, 0, 1e-4),
     ("ReLU", (300, 300), 0.4, 0, 3e-4),
+    ("ReLU", (300, 300), 0.4, 0, 1e-3),
 )
 
 
