@@ -360,7 +360,7 @@ def percent(*values):
 
 
 def write_tables(explored, on_features, gains, patterns, lags, human, groups, folder):
-    """Settings and features, what the data show of patterns and lags, and sums of rows."""
+    """Settings and features, and what the data show of patterns and lags."""
     rows = []
     for name, of in explored.items():
         accuracy, cross_entropy = (np.mean([history[key][-1] for history in of["histories"]])
@@ -447,7 +447,6 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out) as folder:  # moved only when all are written
         folder = Path(folder)
-        write_model(folder / "p4_model.hdf5", weights, **settings[best])
         (folder / "p4_weights.txt").write_text(matrix_text(weights[0]) + "\n", encoding="utf-8")
         np.savetxt(folder / "p4_weights.csv", weights[0], fmt="%.9g", delimiter=",")
         plot_learning_curve(chosen, best, split, folder)
@@ -462,6 +461,7 @@ def main():
                           *add_rows(chosen["log_odds"], human, groups, number),
                           *add_rows(on_features[best_features]["log_odds"], human, groups, number))]
                        for number in (1, 2, 5, 10, 20)])
+        write_model(folder / "p4_model.hdf5", weights, **settings[best])
         (folder / "p4_results.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
         for path in folder.iterdir():
             path.replace(out / path.name)
