@@ -113,7 +113,7 @@ def describe(weights, dead):
 
 plt.rcParams.update({"figure.constrained_layout.use": True, "axes.grid": True, "grid.alpha": 0.3,
                      "axes.spines.top": False, "axes.spines.right": False, "font.size": 11})
-COLOURS = {"living": "#0072B2", "dead": "#D55E00", "initial": "0.2"}
+COLOURS = {"trained": "#0072B2", "dead": "#D55E00", "initial": "0.2"}
 VIEWS = {  # title: layer, bins, half of the range (None: all weights), logarithmic
     "layer 1, tails (log scale)": (1, 241, None, True),
     "layer 1, middle": (1, 101, 0.25, False),
@@ -138,9 +138,9 @@ def draw_histograms(axes_of, view, networks):
     for name, axes in axes_of.items():
         initial, trained = arrays[name]
         dead = networks[name][2]
-        parts = {"living": trained, "initial": initial,
+        parts = {"trained": trained, "initial": initial,
                  "dead": trained[:, dead] if layer == 1 else trained[dead]}  # in, out
-        for part, label in (("living", "trained"), ("dead", "of these: dead units"),
+        for part, label in (("trained", "trained"), ("dead", "of these: dead units"),
                             ("initial", "before training")):
             density = np.histogram(parts[part], edges)[0] / trained.size / width
             axes.stairs(density, edges, fill=part != "initial", color=COLOURS[part], label=label)
@@ -184,7 +184,7 @@ def plot_norms(networks, folder):
         place, dead = np.arange(len(order)), dead[order]
         axes.plot(place, before[order], ".", color=COLOURS["initial"], markersize=4,
                   label="before training")
-        for part, of_part, label in (("living", ~dead, "after training"),
+        for part, of_part, label in (("trained", ~dead, "after training"),
                                      ("dead", dead, "after training, dead units")):
             axes.plot(place[of_part], after[order][of_part], "o", color=COLOURS[part],
                       markersize=4, label=label)
@@ -211,6 +211,7 @@ def main():
         raise DataError(f"{TRAIN_FILE}: found {len(images)} images; expected {used}; "
                         "use a larger file")
     images, labels = images[:used], labels[:used]
+    out.mkdir(parents=True, exist_ok=True)
 
     rows, networks = [], {}
     for name in NETWORKS:
@@ -226,7 +227,6 @@ def main():
     results = {"quick": arguments.quick, "batch_size": BATCH_SIZE, "epochs": epochs,
                "train_images": split, "validation_images": used - split,
                "seconds": round(time.perf_counter() - begin)}
-    out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out) as folder:  # moved only when all are written
         folder = Path(folder)
         plot_histograms({name: networks[name] for name in "AB"}, folder)

@@ -1,6 +1,6 @@
 """Problem 4: did a human or a machine write these 20 bits? A small MLP and better features.
 
-    python p4_human_machine.py                          (about 3 minutes on two cores)
+    python p4_human_machine.py                          (about 2 minutes on two cores)
     python p4_human_machine.py --data FILE --out DIR    (another year's file: {0,1} or {-1,+1})
     python p4_human_machine.py --try 01101... 10011...  (20 bits of yours, judged by the network)
 
@@ -179,14 +179,14 @@ def add_rows(log_odds, human, person, number):
 
     Rows of one person, or of the machine rows that go with one, are added in their order, as if
     they were independent. Returns the share with its interval, as with_interval()."""
-    right, of = [], []
+    right, people = [], []
     for one in np.unique(person):
         for label in (True, False):
             own = log_odds[(person == one) & (human == label)]
             sums = own[:len(own) // number * number].reshape(-1, number).sum(axis=1)
             right.extend((sums > 0) == label)
-            of.extend([one] * len(sums))
-    return with_interval(right, of)
+            people.extend([one] * len(sums))
+    return with_interval(right, people)
 
 
 def lag_profile(model, lags=range(1, 11)):
@@ -345,7 +345,7 @@ def try_bits(texts, out):
             raise DataError(f"--try: found {text[:40]!r}, {len(text)} characters; expected "
                             f"{INPUTS} zeros and ones; type for example 01101001011010010110")
         row = np.array([[high if bit == "1" else low for bit in text]], np.float32)
-        p = float(model(row)[0, 0])
+        p = np.clip(float(model(row)[0, 0]), 1e-6, 1 - 1e-6)
         total += np.log(p / (1 - p))
         print(f"{text}: {p:.0%} human. All {number} together: {1 / (1 + np.exp(-total)):.0%} human")
 
@@ -362,12 +362,13 @@ def percent(*values):
 def write_tables(explored, on_features, gains, patterns, lags, human, groups, folder):
     """Settings and features, and what the data show of patterns and lags."""
     rows = []
-    for name, of in explored.items():
-        accuracy, cross_entropy = (np.mean([history[key][-1] for history in of["histories"]])
+    for name, result in explored.items():
+        accuracy, cross_entropy = (np.mean([history[key][-1] for history in result["histories"]])
                                    for key in ("accuracy", "binary_crossentropy"))
-        validation = np.logaddexp(0, np.where(human, -1, 1) * of["log_odds"]).mean()  # -ln p[label]
+        against_label = np.where(human, -1, 1) * result["log_odds"]
+        validation = np.logaddexp(0, against_label).mean()  # mean of -ln p[label]
         rows.append([name, SETTINGS[name]["learning_rate"],
-                     *percent(accuracy, of["right"].mean()),
+                     *percent(accuracy, result["right"].mean()),
                      f"{cross_entropy:.4f}", f"{validation:.4f}"])
     write_csv(folder / "p4_settings.csv",
               ["setting", "initial learning rate", "training accuracy (%)",
@@ -376,9 +377,9 @@ def write_tables(explored, on_features, gains, patterns, lags, human, groups, fo
     write_csv(folder / "p4_features.csv",
               ["features", "accuracy (%)", "accuracy: half of 95% interval",
                "gain over raw values (points)", "gain: half of 95% interval"],
-              [[name, *percent(*with_interval(of["right"], groups)),
+              [[name, *percent(*with_interval(result["right"], groups)),
                 *(percent(*gains[name]) if name in gains else ["", ""])]
-               for name, of in on_features.items()])
+               for name, result in on_features.items()])
     write_csv(folder / "p4_patterns.csv", ["pattern", "human rate", "machine rate", "ratio"],
               [[f"{code:04b}", f"{of_human:.4f}", f"{of_machine:.4f}",
                 f"{of_human / of_machine:.2f}"]
@@ -389,6 +390,17 @@ def write_tables(explored, on_features, gains, patterns, lags, human, groups, fo
                *(f"W diag(v) W^T, network {k + 1}" for k in range(len(models)))],
               [[lag, *(f"{value:.4f}" for value in values)] for lag, values in enumerate(
                   zip(*lags.values(), *map(lag_profile, models)), start=1)])
+
+
+def write_rows(raw, best, best_name, human, person, folder):
+    """What more rows of one person tell; for numbers of rows that two people at least have."""
+    rows_of_person = np.unique(person[human], return_counts=True)[1]
+    write_csv(folder / "p4_rows.csv",
+              ["rows added", *(f"{name}: {what}" for name in ("raw values", best_name)
+                               for what in ("right (%)", "half of 95% interval"))],
+              [[number, *percent(*add_rows(raw["log_odds"], human, person, number),
+                                 *add_rows(best["log_odds"], human, person, number))]
+               for number in (1, 2, 5, 10, 20) if (rows_of_person >= number).sum() > 1])
 
 
 def main():
@@ -415,6 +427,7 @@ def main():
     if min(len(data.human), len(data.machine)) < 100:
         raise DataError(f"{arguments.data}: found {len(data.human)} human and {len(data.machine)} "
                         "machine rows; expected 100 of each at least; use a larger file")
+    out.mkdir(parents=True, exist_ok=True)
 
     rows, human, groups, split = prepare(data)
     folds = folds_of(groups, number_of_folds)
@@ -422,14 +435,17 @@ def main():
                 for name, setting in settings.items()}
     best = max(explored, key=lambda name: explored[name]["right"].mean())
     chosen = explored[best]
-    on_features = {name: chosen if name == "raw values" else cross_validate(
-        f"{best}, {name}", of(rows), human, folds, epochs, settings[best])
-        for name, of in features.items()}
-    gains = {name: with_interval(of["right"] * 1.0 - chosen["right"], groups)
-             for name, of in on_features.items() if of is not chosen}
+    on_features = {"raw values": chosen}
+    for name in list(features)[1:]:
+        on_features[name] = cross_validate(f"{best}, {name}", features[name](rows), human, folds,
+                                           epochs, settings[best])
+    gains = {name: with_interval(result["right"] * 1.0 - chosen["right"], groups)
+             for name, result in on_features.items() if name != "raw values"}
     best_features = max(on_features, key=lambda name: on_features[name]["right"].mean())
-    patterns, lags = ({name: of(part).mean(axis=0) for name, part in (
-        ("human", data.human), ("machine", data.machine))} for of in (four_grams, lag_products))
+    patterns = {"human": four_grams(data.human).mean(axis=0),
+                "machine": four_grams(data.machine).mean(axis=0)}
+    lags = {"human": lag_products(data.human).mean(axis=0),
+            "machine": lag_products(data.machine).mean(axis=0)}
 
     weights = chosen["models"][0].get_weights()
     print(f"submitted: {best}\n\nweights from input (row) to hidden neuron (column)\n\n"
@@ -444,7 +460,6 @@ def main():
         "neighbours_differ": transitions(data.human).mean() / (INPUTS - 1),
         "switch_after_runs_of_1_to_6": switch_rates(data.human).round(4).tolist(),
         "seconds": round(time.perf_counter() - begin)}
-    out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out) as folder:  # moved only when all are written
         folder = Path(folder)
         (folder / "p4_weights.txt").write_text(matrix_text(weights[0]) + "\n", encoding="utf-8")
@@ -454,13 +469,7 @@ def main():
         plot_features(patterns, gains, split, folder)
         write_tables(explored, on_features, gains, patterns, lags, human, groups, folder)
         if split == "people":
-            write_csv(folder / "p4_rows.csv",
-                      ["rows added", *(f"{name}: {what}" for name in ("raw values", best_features)
-                                       for what in ("right (%)", "half of 95% interval"))],
-                      [[number, *percent(
-                          *add_rows(chosen["log_odds"], human, groups, number),
-                          *add_rows(on_features[best_features]["log_odds"], human, groups, number))]
-                       for number in (1, 2, 5, 10, 20)])
+            write_rows(chosen, on_features[best_features], best_features, human, groups, folder)
         write_model(folder / "p4_model.hdf5", weights, **settings[best])
         (folder / "p4_results.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
         for path in folder.iterdir():

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from p1_numpy_mlp import BATCH_SIZE, EPSILON, MLP, SIZES  # holds BLAS to one thread  # noqa: E402
 import numpy as np  # noqa: E402
 
-SAMPLES, ROUNDS, L = 10_000, 9, len(SIZES) - 1
+SAMPLES, ROUNDS, L = 50_000, 5, len(SIZES) - 1
 STEPS = SAMPLES // BATCH_SIZE
 BARE, BARE_ADVERSARIAL = "bare matrix products", "bare matrix products, adversarial"
 

@@ -35,6 +35,21 @@ OUTPUTS = {
         "p4_model.hdf5", "p4_patterns.csv", "p4_results.json", "p4_rows.csv", "p4_settings.csv",
         "p4_weights.csv", "p4_weights.png", "p4_weights.txt"],
 }
+
+
+def as_committed(folder):
+    """A mark: skip where git sees a change in a folder (pages aside), or knows nothing of it."""
+    def git(*arguments):
+        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True)
+    try:
+        known = bool(git("ls-files", folder).stdout)
+        same = git("diff", "--quiet", "HEAD", "--", folder, ":(exclude)*.md").returncode == 0
+    except OSError:  # no git
+        known = same = False
+    return pytest.mark.skipif(not (known and same),
+                              reason=f"{folder}/ is not as committed, as far as git can tell")
+
+
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and limits")
 
 
@@ -114,7 +129,11 @@ def run_quick(project, number, out, *arguments, before=(), cwd=None, ctrl_c=Fals
         process.stdout.read(1)
         begin = time.monotonic()
         os.killpg(process.pid, signal.SIGINT)
-    output, errors = process.communicate(timeout=300)
+    try:
+        output, errors = process.communicate(timeout=300)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
     seconds = time.monotonic() - begin
     own = [line for line in errors.splitlines()
            if line.startswith(("error", "interrupted", "Traceback", "Exception"))

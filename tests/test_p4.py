@@ -67,7 +67,7 @@ def test_cross_validation_judges_each_row_by_a_network_that_has_not_seen_it(monk
     monkeypatch.setattr(p4, "train", train)
     of = p4.cross_validate("name", ROWS, HUMAN, folds, 2, ADAM)
     assert np.array_equal(np.sum([held_out for held_out, _ in seen], axis=0), np.ones(200))
-    assert [np.array_equal(held_out, folds == fold) for fold, (held_out, _) in enumerate(seen)]
+    assert all(np.array_equal(held_out, folds == fold) for fold, (held_out, _) in enumerate(seen))
     assert len({seed for _, seed in seen}) == 5
     np.testing.assert_allclose(of["log_odds"], np.log(3), rtol=1e-6)
     assert np.array_equal(of["right"], HUMAN)

@@ -6,8 +6,8 @@ stand as they are and what was measured is read from the files."""
 import csv
 import json
 import re
-import subprocess
 
+import conftest
 import numpy as np
 import pytest
 from conftest import ROOT, SCRIPTS
@@ -17,20 +17,7 @@ COURSE = OUT / "course_fall2020"
 PAGES = [ROOT / "README.md", ROOT / "data" / "README.md", OUT / "README.md", COURSE / "README.md"]
 
 
-def outputs_are_as_committed():
-    """Whether git knows outputs/ and sees no change in what the scripts wrote there."""
-    def git(*arguments):
-        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True)
-    try:
-        tracked = git("ls-files", "outputs").stdout
-        return bool(tracked) and git("diff", "--quiet", "HEAD", "--", "outputs",
-                                     ":(exclude)outputs/*.md").returncode == 0
-    except OSError:  # no git
-        return False
-
-
-as_committed = pytest.mark.skipif(not outputs_are_as_committed(),
-                                  reason="outputs/ is not as committed, as far as git can tell")
+as_committed = conftest.as_committed("outputs")
 
 
 def text_of(path):
@@ -140,9 +127,10 @@ def test_numbers_of_problem_2():
                                  row["first in how many seeds"]])
                        for row in table("p2_most_confused.csv"))
     images = column(table("p2_pairs.csv"), "images, seed 0")
-    bag = table("p2_most_confused.csv")[8]
+    dress = table("p2_most_confused.csv")[3]
+    bag = f"{1000 * float(table('p2_most_confused.csv')[8]['rate, seed 0']):.0f}"
     expected = f"""{of_shirt} {mistakes:,} {mean} {spread} 50,000 10,000 1 0 2 {answers}
-        3 {images[0]} {images[1]} {images[2]} {images[3]}
+        {dress['first in how many seeds']} {bag} 1,000 3 {images[0]} {images[1]} {images[2]} {images[3]}
         0.001 0 {of['batch_size']} {of['epochs']} 0.1"""
     assert numbers(page) == expected.split()
     assert (OUT / "p2_confusion.txt").read_text(encoding="utf-8") in page
@@ -154,24 +142,21 @@ def test_numbers_of_problem_2():
         ("T-shirt/top", "Shirt")]
     for first, second in (pairs[:2], pairs[2:]):  # in each of the five networks
         assert all(int(first[key]) > int(second[key]) for key in first if "seed" in key)
-    assert of_shirt > mistakes / 2 and int(bag["first in how many seeds"]) < 5
+    assert of_shirt > mistakes / 2
     assert np.isclose(np.std(of["test_accuracy_of_each_seed"], ddof=1),
                       of["test_accuracy_standard_deviation"])
 
 
 @as_committed
-def test_settings_of_problem_2_are_the_cheapest_within_a_tenth_of_the_best():
+def test_settings_of_problem_2_are_the_best_of_three_equals():
     rows = table("p2_search.csv")
     means = {tuple(row.values())[:5]: np.mean([float(value) for value in tuple(row.values())[5:]
                                                if value]) for row in rows}
-    equals = [key for key, mean in means.items() if mean >= max(means.values()) - 0.1]
+    best = max(means, key=means.get)
+    assert sum(mean >= means[best] - 0.1 for mean in means.values()) == 3
     of = results(2)
     chosen = ("Adam", f"{of['learning_rate']}", "cosine", f"{of['batch_size']}", f"{of['epochs']}")
-    assert chosen in equals
-    # An update of 256 images takes about 1.3 times as long as one of 128.
-    cost = {key: int(key[4]) * 50_000 / int(key[3]) * {"64": 0.8, "128": 1, "256": 1.3}[key[3]]
-            for key in equals}
-    assert cost[chosen] == min(cost.values())
+    assert chosen == best
 
 
 @as_committed
@@ -196,7 +181,7 @@ def test_numbers_of_problem_3():
         {B['layer 1: below 0.01 in size (%)']} 1 0.01 {A['layer 1: below 0.01 in size (%)']}
         {B[near]} {A[near]} 2 {one_decimal(A['layer 2: excess kurtosis'])}
         {one_decimal(B['layer 2: excess kurtosis'])} {second[0]} {second[1]}
-        {A['dead units']} {B['dead units']} 2 1 1 2 {of_table} 1 2 3 8 {validation}
+        1 10,000 {A['dead units']} {B['dead units']} 2 2 1 1 2 {of_table} 1 2 3 8 {validation}
         {gaps[0]} {gaps[1]}"""
     page = section(text_of(OUT / "README.md"), "## Problem 3")
     assert numbers(page) == expected.split()
