@@ -188,7 +188,8 @@ def plot_norms(networks, folder):
                                      ("dead", dead, "after training, dead units")):
             axes.plot(place[of_part], after[order][of_part], "o", color=COLOURS[part],
                       markersize=4, label=label)
-        axes.set(xlabel="hidden units, by norm after training", ylim=(0, None))
+        axes.set(xlabel="hidden units, by norm after training")
+        axes.set_ylim(bottom=-0.3)  # so that norms of 0 are seen
         axes.set_title(title_of(name), size=11)
     panels[0].set_ylabel("norm of incoming weights")
     panels[1].legend()

@@ -237,7 +237,7 @@ def plot_weights(models, lags, folder):
     image = matrix.imshow(W[:, order], cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
     matrix.set_xticks(range(HIDDEN), order + 1, size=8)
     matrix.set_yticks(range(INPUTS), range(1, INPUTS + 1), size=8)
-    matrix.set(xlabel="hidden neuron (left: speaks for the machine, right: for a human)",
+    matrix.set(xlabel="hidden neuron (left: for the machine, right: for a human)",
                ylabel="input position")
     matrix.grid(False)
     left.colorbar(image, ax=matrix, location="bottom", shrink=0.6, aspect=30,
@@ -263,6 +263,8 @@ def plot_features(patterns, gains, split, folder):
     ratios = patterns["human"] / patterns["machine"]
     order = np.argsort(-ratios, kind="stable")
     top.bar(range(16), ratios[order] - 1, bottom=1, color="#56B4E9")
+    top.set_yscale("log", base=2)  # twice as often and half as often are equally far from 1
+    top.set_yticks([0.5, 1, 2], ["0.5", "1", "2"])
     top.axhline(1, color="black", linewidth=0.8)
     top.set_xticks(range(16), [f"{code:04b}" for code in order], size=10)
     top.set(ylabel="rate, human / machine")
@@ -274,8 +276,7 @@ def plot_features(patterns, gains, split, folder):
     bottom.set_yticks(range(len(gains)), gains)
     bottom.set_ylim(len(gains) - 0.5, -0.5)
     bottom.set(xlabel="gain over raw values (points), with its 95% interval")
-    bottom.set_title("The same network on different features: accuracy on held-out "
-                     f"{split}", size=11)
+    bottom.set_title(f"The same network on different features: gain on held-out {split}", size=11)
     save(figure, folder / "p4_features.png")
 
 

@@ -116,7 +116,8 @@ def test_p2_answers_follow_from_the_counts():
     for m, row in enumerate(table("p2_most_confused.csv")):
         j = p2.CLASSES.index(row["most likely confused with"])
         assert (row["m"], row["class m"]) == (str(m), p2.CLASSES[m])
-        assert float(row["rate, seed 0"]) == pytest.approx(wrong[m, j] / 1000)
+        rate = next(value for key, value in row.items() if key.startswith("rate, seed"))
+        assert float(rate) == pytest.approx(wrong[m, j] / 1000)
         if row["first in how many seeds"] == "5":
             assert wrong[m, j] == wrong[m].max() and 1000 * float(row["mean rate of all seeds"]) > 2
     for row, (meaning, rank) in zip(table("p2_pairs.csv"), (("either", "1"), ("either", "2"),
@@ -124,7 +125,7 @@ def test_p2_answers_follow_from_the_counts():
         i, j = p2.CLASSES.index(row["class i"]), p2.CLASSES.index(row["class j"])
         images = wrong[i, j] + wrong[j, i] * (meaning == "either")
         assert (row["meaning"], row["rank"]) == (meaning, rank)
-        assert int(row["images, seed 0"]) == images
+        assert images == int(next(row[key] for key in row if key.startswith("images, seed")))
         if rank == "1":
             assert {i, j} == {0, 6}  # T-shirt/top and Shirt
 

@@ -287,6 +287,9 @@ def test_numbers_of_the_courses_page():
         {one_decimal(penalized[1])} 4 {gains[0]} {gains[1]} 95 1 4 {' '.join(lags)}
         {differ[0]} {differ[1]} 0000 {zeros[0]} {zeros[1]} {one_number} 2 4"""
     assert numbers(page) == expected.split()
+    for row in table("p4_lags.csv", COURSE):
+        if row["lag"] in ("2", "4"):
+            assert all(float(row[key]) > 0 for key in row if key.startswith("W diag"))
     assert of["submitted"] == "Adam" == max(settings, key=lambda name: settings[name][1])
     assert max(settings, key=lambda name: settings[name][0] - settings[name][1]) == "Adam"
 
