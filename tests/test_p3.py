@@ -12,6 +12,8 @@ def test_networks_are_the_homeworks_and_the_controls(name, units, rate, l2):
     hidden, dropout, output = p3.build(*p3.NETWORKS[name]).layers
     assert (hidden.units, dropout.rate, output.units) == (units, rate, 10)
     assert hidden.activation.__name__ == "relu" and p3.EPOCHS == 40
+    assert p3.title_of(name) == f"{name}: {units} units, " + (
+        "L2 0.0001, dropout 0.2" if l2 else "no regularization")
     for layer in (hidden, output):
         for regularizer in (layer.kernel_regularizer, layer.bias_regularizer):
             assert regularizer is None if not l2 else regularizer.l2 == pytest.approx(l2)
