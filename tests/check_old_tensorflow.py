@@ -4,7 +4,7 @@
     python3.11 -m venv last && last/bin/pip install 'tensorflow==2.15.*'        (last with Keras 2)
     old/bin/python tests/check_old_tensorflow.py; last/bin/python tests/check_old_tensorflow.py
 
-Compares with a forward pass in numpy alone. All versions print the same loss and accuracy. With two
+Compares with a forward pass in numpy alone. All versions agree in accuracy and loss. With two
 arguments, a model and a data file, it checks these.
 """
 
