@@ -120,24 +120,26 @@ class MLP:
             self.W[l] -= learning_rate * self.dW[l]
             self.b[l] -= learning_rate * self.db[l]
 
-    def adversarial(self, x, labels):
-        """The adversarial examples (n, inputs) of the samples x (n, inputs)."""
-        self.forward(x)
+    def adversarial(self, labels):
+        """The adversarial examples (n, inputs) of the samples of the last forward()."""
         dx = self.errors(labels, lowest=0)[0]                       # dC/dx = W[1]^T delta[1]
         length = np.linalg.norm(dx, axis=1, keepdims=True)
-        return x + dx * (self.epsilon / np.maximum(length, 1e-12))  # no gradient: no step
+        return self.a[0] + dx * (self.epsilon / np.maximum(length, 1e-12))  # no gradient: no step
 
     def train_epoch(self, x, labels, batch_size, learning_rate):
-        """One epoch of minibatch SGD: every sample of x (N, inputs) once, in random order."""
+        """One epoch of minibatch SGD: every sample of x (N, inputs) once, in random order.
+        Returns the share of the samples that the network has right as it meets them."""
         order = self.rng.permutation(len(x))
+        right = 0
         for start in range(0, len(x), batch_size):
             chosen = order[start:start + batch_size]
-            minibatch = x[chosen]
+            p = self.forward(x[chosen])
+            right += (p.argmax(axis=1) == labels[chosen]).sum()
             if self.epsilon:
-                minibatch = self.adversarial(minibatch, labels[chosen])
-            self.forward(minibatch)
+                self.forward(self.adversarial(labels[chosen]))
             self.backward(labels[chosen])
             self.step(learning_rate)
+        return float(right / len(x))
 
     def probabilities(self, x):
         """p (N, classes) of any number of samples x (N, inputs), 1,000 at a time."""

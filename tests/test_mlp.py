@@ -1,21 +1,11 @@
 """The numpy MLP: gradients against central differences and TensorFlow, and what training keeps."""
+import check_gradients
 import numpy as np
 import pytest
+from check_gradients import (backpropagation, central_differences, network, samples,
+                             tensorflow_cost_and_gradients)
 
 from mlp import MLP, relu_derivative, softmax
-
-
-def network(sizes, activation="ReLU", seed=0, dtype=np.float64, **options):
-    """A float64 network with random biases: zero biases would sit on the kink of ReLU."""
-    net = MLP(sizes, activation, np.random.default_rng(seed), dtype=dtype, **options)
-    for b in net.b[1:]:
-        b[:] = net.rng.normal(0, 0.5, b.shape)
-    return net
-
-
-def samples(n, inputs, classes, seed=1, dtype=np.float64):
-    rng = np.random.default_rng(seed)
-    return rng.random((n, inputs)).astype(dtype), rng.integers(0, classes, n)
 
 
 def parameters(net):
@@ -24,19 +14,6 @@ def parameters(net):
 
 def gradients(net):
     return [*net.dW[1:], *net.db[1:]]
-
-
-def central_differences(f, array, step=1e-6):
-    """Of f() over every entry of an array."""
-    differences = np.empty_like(array)
-    for index in np.ndindex(array.shape):
-        kept = array[index]
-        array[index] = kept + step
-        above = f()
-        array[index] = kept - step
-        differences[index] = (above - f()) / (2 * step)
-        array[index] = kept
-    return differences
 
 
 def relative_error(one, other):
@@ -72,33 +49,29 @@ def test_input_gradient_of_each_sample_is_that_of_its_own_cost(activation, sizes
 
 @pytest.mark.parametrize("activation", ["ReLU", "tanh"])
 def test_gradients_equal_tensorflows_on_a_real_sized_network(activation):
-    import tensorflow as tf
     net = network((784, 300, 100, 10), activation, l2=1e-3)
     x, labels = samples(100, 784, 10)
-    W, b = ([tf.Variable(array) for array in arrays[1:]] for arrays in (net.W, net.b))
-    inputs = tf.Variable(x)
-    with tf.GradientTape() as tape:
-        a = inputs
-        for l in range(3):
-            a = tf.matmul(a, W[l], transpose_b=True) + b[l]
-            if l < 2:
-                a = {"ReLU": tf.nn.relu, "tanh": tf.nn.tanh}[activation](a)
-        cost = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, a))
-        cost += 1e-3 / 2 * sum(tf.reduce_sum(of_layer ** 2) for of_layer in W)
-    assert net.cost(x, labels) == pytest.approx(float(cost), rel=1e-12)
-    *expected, dx = tape.gradient(cost, [*W, *b, inputs])
-    net.backward(labels)
-    for gradient, of_tensorflow in zip(gradients(net), expected):
-        np.testing.assert_allclose(gradient, of_tensorflow.numpy(), rtol=1e-9, atol=1e-12)
-    mean_dx = net.errors(labels, lowest=0)[0] / 100
-    np.testing.assert_allclose(mean_dx, dx.numpy(), rtol=1e-9, atol=1e-12)
+    cost, expected = tensorflow_cost_and_gradients(net, activation, x, labels)
+    assert net.cost(x, labels) == pytest.approx(cost, rel=1e-12)
+    found = backpropagation(net, x, labels)
+    assert len(found) == len(expected) == 7
+    for gradient, of_tensorflow in zip(found, expected):
+        np.testing.assert_allclose(gradient, of_tensorflow, rtol=1e-9, atol=1e-12)
+
+
+def test_the_largest_errors_that_the_page_quotes_are_tiny():
+    for activation in ("ReLU", "tanh"):
+        assert check_gradients.error_against_differences(activation) < 1e-6
+        assert check_gradients.error_against_tensorflow(activation) < 1e-9
 
 
 @pytest.mark.parametrize("activation", ["ReLU", "tanh"])
 def test_adversarial_examples_are_epsilon_up_the_gradient_and_cost_more(activation):
     net = network((6, 5, 7, 4), activation, epsilon=0.1)
     x, labels = samples(8, 6, 4)
-    kept, examples = x.copy(), net.adversarial(x, labels)
+    kept = x.copy()
+    net.forward(x)
+    examples = net.adversarial(labels)
     np.testing.assert_array_equal(x, kept)
     np.testing.assert_allclose(np.linalg.norm(examples - x, axis=1), 0.1)
     for i in range(len(x)):
@@ -114,13 +87,15 @@ def test_a_sample_without_a_gradient_is_its_own_adversarial_example():
     net.W[2] *= 0
     net.b[2][:] = [0, 0, 0, 200]  # the last class is certain
     x, _ = samples(3, 6, 4, dtype=np.float32)
-    np.testing.assert_array_equal(net.adversarial(x, np.full(3, 3)), x)
+    net.forward(x)
+    np.testing.assert_array_equal(net.adversarial(np.full(3, 3)), x)
 
 
 def test_an_epoch_trains_on_adversarial_examples_and_leaves_the_samples_alone():
     net, seen = MLP((6, 5, 4), "ReLU", np.random.default_rng(0), epsilon=0.125), []
     x, labels = samples(20, 6, 4, dtype=np.float32)
-    expected, kept, backward = net.adversarial(x, labels), x.copy(), net.backward
+    net.forward(x)
+    expected, kept, backward = net.adversarial(labels), x.copy(), net.backward
     net.backward = lambda *given: (seen.append(net.a[0].copy()), backward(*given))
     net.train_epoch(x, labels, 20, 0.1)
     np.testing.assert_array_equal(x, kept)
@@ -209,6 +184,47 @@ def test_an_epoch_draws_every_sample_once_in_random_order():
     order = np.concatenate(drawn).ravel().tolist()
     assert [len(batch) for batch in drawn] == [10, 10, 10, 10, 7] and rates == 5 * [0.3]
     assert sorted(order) == x.ravel().tolist() and order != x.ravel().tolist()
+    drawn.clear()
+    net.train_epoch(x, labels, 10, 0.3)
+    next_order = np.concatenate(drawn).ravel().tolist()
+    assert sorted(next_order) == x.ravel().tolist() and next_order != order
+
+
+@pytest.mark.parametrize("epsilon", [0, 3.0])
+def test_an_epoch_returns_the_share_of_plain_samples_it_has_right(epsilon):
+    """With learning rate 0 the network stays as it is, and epsilon would change many answers."""
+    net = network((6, 5, 4), epsilon=epsilon)
+    x, labels = samples(47, 6, 4)
+    labels[:25] = net.forward(x[:25]).argmax(axis=1)
+    right = (net.forward(x).argmax(axis=1) == labels).sum()
+    assert 25 <= right < 47
+    assert net.train_epoch(x, labels, 10, 0.0) == pytest.approx(right / 47)
+
+
+@pytest.mark.parametrize("epsilon, forwards", [(0, 1), (0.5, 2)])
+def test_counting_costs_no_forward_pass(epsilon, forwards):
+    net, passes = network((6, 5, 4), epsilon=epsilon), []
+    forward = net.forward
+    net.forward = lambda batch: (passes.append(1), forward(batch))[1]
+    net.train_epoch(*samples(30, 6, 4), 10, 0.1)
+    assert len(passes) == 3 * forwards
+
+
+@pytest.mark.parametrize("epsilon", [0, 0.5])
+def test_an_epoch_counts_each_minibatch_before_it_is_learned_from(epsilon):
+    net = network((6, 5, 4), epsilon=epsilon)
+    other = network((6, 5, 4), epsilon=epsilon)
+    x, labels = samples(400, 6, 4)
+    order, right = other.rng.permutation(400), 0
+    for minibatch in order.reshape(40, 10):
+        right += (other.forward(x[minibatch]).argmax(axis=1) == labels[minibatch]).sum()
+        if epsilon:
+            other.forward(other.adversarial(labels[minibatch]))
+        other.backward(labels[minibatch])
+        other.step(5.0)
+    assert net.train_epoch(x, labels, 10, 5.0) == right / 400
+    assert right / 400 not in (net.accuracy(x, labels), network((6, 5, 4)).accuracy(x, labels))
+    assert all(np.array_equal(*arrays) for arrays in zip(parameters(net), parameters(other)))
 
 
 def test_accuracy_counts_over_chunks():
