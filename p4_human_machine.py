@@ -1,19 +1,21 @@
-"""Problem 4: did a human or a machine write these 20 bits? A small MLP and better features.
+"""Problem 4: did a human or a machine write these 20 bits? A small MLP, and what it looks at.
 
     python p4_human_machine.py                          (about 2 minutes on two cores)
     python p4_human_machine.py --data FILE --out DIR    (another year's file: {0,1} or {-1,+1})
     python p4_human_machine.py --try 01101... 10011...  (20 bits of yours, judged by the network)
 
 Trains the homework's network (20-20-1, ReLU, sigmoid, binary cross-entropy, batch size 16) with
-several optimizers and regularizers on five 80/20 splits, and submits the best. Where the file says
-who pressed what, all rows of a person are on one side: the network is judged on people whom it has
-never seen. Then it is trained alike on features designed by hand: does what people do lie in the
-presses or in the relation between presses? And how far do 20 bits carry?
+several optimizers and regularizers on five 80/20 splits, and submits the setting with the lowest
+validation cross-entropy. Where the file says who pressed what, all rows of a person are on one side
+of a split: the network is judged on people whom it has never seen. Then the network is asked what
+it looks at: its output for all 2^20 rows is computed. Then the same is trained on features made by
+hand, and a small convolution on the presses themselves.
 
 Reads  data/binary_random.hdf5, or the file of --data
-Writes outputs/p4_model.hdf5, p4_learning_curve.png, p4_weights.txt (as printed), p4_weights.csv,
-       p4_weights.png, p4_settings.csv, p4_features.csv, p4_features.png, p4_patterns.csv,
-       p4_lags.csv, p4_rows.csv (if the file tells people apart), p4_results.json
+Writes outputs/p4_model.hdf5, p4_learning_curve.png, p4_overfitting.png, p4_settings.csv,
+       p4_weights.txt (as printed), p4_weights.csv, p4_weights.png, p4_lags.csv, p4_lags.png,
+       p4_patterns.csv, p4_features.csv, p4_features.png, p4_rows.csv (if the file tells people
+       apart), p4_results.json
 """
 import argparse
 import csv
@@ -23,117 +25,177 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
-# Quiet, on the CPU, and without oneDNN, so that a second run gives the same numbers.
-os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="-1", TF_ENABLE_ONEDNN_OPTS="0")
+# Read by the libraries when they are imported, so set first; a user's own settings give way.
+os.environ.update(
+    TF_CPP_MIN_LOG_LEVEL="3",  # quiet
+    CUDA_VISIBLE_DEVICES="-1", TF_ENABLE_ONEDNN_OPTS="0",  # so that equal runs give equal numbers
+    KERAS_BACKEND="tensorflow", TF_USE_LEGACY_KERAS="0",
+    KERAS_HOME=os.devnull,  # no keras.json is read or written
+    MPLBACKEND="Agg",  # draw into files, without a screen
+    HDF5_USE_FILE_LOCKING="FALSE")  # network folders may refuse locks
 
 import h5py
-import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-tf.get_logger().setLevel("ERROR")  # no notes about the tracing of each new network
-matplotlib.use("Agg")  # draw into files, without a screen
-from matplotlib import pyplot as plt
-
 from data.loader import DataError, load_sequences
+
+tf.get_logger().setLevel("ERROR")  # no notes about the tracing of each new network
 
 FOLDER = Path(__file__).resolve().parent
 DATA_FILE = FOLDER / "data" / "binary_random.hdf5"
 
-INPUTS, HIDDEN, BATCH_SIZE = 20, 20, 16  # fixed by the homework
-FOLDS = 5  # of 20 % each: every row validates once, so that no lucky split decides
+
+class Setting(NamedTuple):
+    """How a network is trained; the learning rate falls linearly from this one to 0."""
+    optimizer: str
+    learning_rate: float
+    l1: float = 0.0
+    l2: float = 0.0
+    dropout: float = 0.0
+
+
+INPUTS, HIDDEN = 20, 20  # fixed by the homework
+FOLDS = 5  # an 80/20 split, five times: every row validates once, so that no lucky split decides
+BATCH_SIZE = 16  # fixed by the homework
 EPOCHS = 30  # for all: a best epoch picked on the validation rows would flatter the result
-SEED = 0
-SETTINGS = {  # the learning rate falls linearly from this one to 0 over the epochs
-    "Adam": {"optimizer": "Adam", "learning_rate": 0.006},
-    "Adam, L2 0.003": {"optimizer": "Adam", "learning_rate": 0.006, "l2": 3e-3},
-    "Adam, L1 0.0003": {"optimizer": "Adam", "learning_rate": 0.006, "l1": 3e-4},
-    "Adam, dropout 0.2": {"optimizer": "Adam", "learning_rate": 0.006, "dropout": 0.2},
-    "SGD, L2 0.003": {"optimizer": "SGD", "learning_rate": 0.2, "l2": 3e-3},
-    "RMSprop, L2 0.003": {"optimizer": "RMSprop", "learning_rate": 0.006, "l2": 3e-3},
+SETTINGS = {
+    "Adam": Setting("Adam", 0.006),
+    "Adam, L2 0.003": Setting("Adam", 0.006, l2=3e-3),
+    "Adam, L1 0.0003": Setting("Adam", 0.006, l1=3e-4),
+    "Adam, dropout 0.2": Setting("Adam", 0.006, dropout=0.2),
+    "SGD, L2 0.003": Setting("SGD", 0.2, l2=3e-3),
+    "RMSprop, L2 0.003": Setting("RMSprop", 0.006, l2=3e-3),
 }
+FILTERS, FILTER_WIDTH = 20, 6  # of the convolution; the rest of it is the homework's network
+LAGS = range(1, 11)  # how many places two presses are apart
 
 
-def build(inputs, l1=0.0, l2=0.0, dropout=0.0):
+def build(inputs, setting):
     """The homework's network, with as many inputs as there are features."""
-    penalty = keras.regularizers.L1L2(l1, l2)
+    penalty = keras.regularizers.L1L2(setting.l1, setting.l2)
     return keras.Sequential([
         keras.Input((inputs,)),
-        keras.layers.Dense(HIDDEN, activation="relu", kernel_regularizer=penalty),
-        keras.layers.Dropout(dropout),
-        keras.layers.Dense(1, activation="sigmoid", kernel_regularizer=penalty)])
+        keras.layers.Dense(HIDDEN, "relu", kernel_regularizer=penalty),
+        keras.layers.Dropout(setting.dropout),
+        keras.layers.Dense(1, "sigmoid", kernel_regularizer=penalty)])
 
 
-def train(x, human, held_out, epochs, seed, optimizer, learning_rate, **regularizers):
-    """Train one network on the rows that are not held out, and validate on those that are.
-
-    x (N, inputs); human (N,), held_out (N,): booleans. Returns the model and Keras' history."""
-    keras.utils.set_random_seed(seed)
-    model = build(x.shape[1], **regularizers)
-    x, y = x.astype(np.float32), human.astype(np.float32)[:, None]  # the label is 1 for human
-    rows = tf.data.Dataset.from_tensor_slices((x[~held_out], y[~held_out]))
-    batches = rows.shuffle(len(rows), seed=seed).batch(BATCH_SIZE, drop_remainder=True)
-    schedule = keras.optimizers.schedules.PolynomialDecay(learning_rate, len(batches) * epochs, 0.0)
-    # One call for all updates of an epoch: Keras loses most of its time between calls.
-    model.compile(getattr(keras.optimizers, optimizer)(schedule), "binary_crossentropy",
-                  metrics=["accuracy", "binary_crossentropy"], steps_per_execution=len(batches))
-    history = model.fit(batches, epochs=epochs, shuffle=False, verbose=0,
-                        validation_data=(x[held_out], y[held_out]), validation_batch_size=1000)
-    return model, history.history
+def build_convolution(inputs, setting):
+    """Another architecture: each filter uses the same weights at every place of the row, and its
+    mean over the places goes into a network like the homework's. Without regularizers."""
+    return keras.Sequential([
+        keras.Input((inputs,)),
+        keras.layers.Reshape((inputs, 1)),
+        keras.layers.Conv1D(FILTERS, FILTER_WIDTH, activation="relu"),
+        keras.layers.GlobalAveragePooling1D(),
+        keras.layers.Dense(HIDDEN, "relu"),
+        keras.layers.Dense(1, "sigmoid")])
 
 
-def cross_validate(name, x, human, folds, epochs, setting):
-    """train() once for each fold. folds (N,): the fold in which a row is held out.
+def train(model, setting, seed, x, y, x_validation, y_validation):
+    """Train a fresh model. x (N, inputs), y (N, 1): 1 for human; the same for validation.
 
-    Returns the models, Keras' histories, and for each row (N,) the log-odds that a human wrote it,
-    ln p/(1-p), by the network that had not seen it, and whether these are right."""
-    models, histories, log_odds = [], [], np.empty(len(x))
-    for fold in range(folds.max() + 1):
-        print(f"\r{name}: fold {fold + 1} of {folds.max() + 1}", end="", flush=True)
+    Returns Keras' history: {name of a measure: its values after each epoch}."""
+    # A trap for all who set Keras' seed: fit() on arrays then repeats one order of the samples in
+    # every epoch. This pipeline draws a new order for each epoch.
+    minibatches = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(len(x), seed=seed)
+    minibatches = minibatches.batch(BATCH_SIZE)
+    updates = len(minibatches)  # in an epoch
+    schedule = keras.optimizers.schedules.PolynomialDecay(setting.learning_rate, updates * EPOCHS,
+                                                          end_learning_rate=0.0)
+    optimizer = getattr(keras.optimizers, setting.optimizer)(schedule)
+    # steps_per_execution: all updates of an epoch in one call take a quarter of the time.
+    model.compile(optimizer, "binary_crossentropy", metrics=["accuracy", "binary_crossentropy"],
+                  steps_per_execution=updates)
+    history = model.fit(minibatches, epochs=EPOCHS, shuffle=False, verbose=0,
+                        validation_data=(x_validation, y_validation), validation_batch_size=1000)
+    return history.history
+
+
+class Result(NamedTuple):
+    """What cross_validate() returns."""
+    weights: list         # of each fold's network
+    histories: list       # Keras' history of each fold
+    log_odds: np.ndarray  # (N,) ln p/(1-p) that a human wrote the row, by a network that had not
+    right: np.ndarray     # (N,) seen it; and whether this is on the right side of 0
+
+
+def cross_validate(name, x, human, folds, setting, build_model=build):
+    """Train once for each fold. x (N, inputs), human (N,) booleans, folds (N,): the fold in which a
+    row is held out."""
+    x, y = x.astype(np.float32), human.astype(np.float32)[:, None]
+    weights, histories, log_odds = [], [], np.empty(len(x))
+    print(f"{name}: ", end="", flush=True)
+    for fold in range(FOLDS):
         held_out = folds == fold
-        model, history = train(x, human, held_out, epochs, SEED + fold, **setting)
+        keras.utils.set_random_seed(fold)
+        model = build_model(x.shape[1], setting)
+        history = train(model, setting, fold, x[~held_out], y[~held_out], x[held_out], y[held_out])
         p = np.clip(model(x[held_out]).numpy()[:, 0], 1e-6, 1 - 1e-6)
         log_odds[held_out] = np.log(p / (1 - p))
-        models.append(model)
+        weights.append(model.get_weights())
         histories.append(history)
     right = (log_odds > 0) == human
-    print(f"\r{name}: {right.mean():.1%} of the held-out rows right")
-    return {"models": models, "histories": histories, "log_odds": log_odds, "right": right}
+    print(f"{right.mean():.1%} of the held-out rows right")
+    return Result(weights, histories, log_odds, right)
 
 
-def prepare(data):
-    """All rows (N, 20), whether they are human (N,), the group of each (N,): rows of one group are
-    never on both sides of a split; and what it is split by, "people" or, if none are known, "rows".
+def cross_entropy(log_odds, human):
+    """Mean of -ln p[label] over the rows, in nats. Both (N,)."""
+    against_label = np.where(human, -log_odds, log_odds)
+    return np.logaddexp(0, against_label).mean()
 
-    As many machine rows as human ones go with each group, so that both sides are balanced."""
-    groups, split = np.arange(len(data.human)), "rows"
-    if data.person is not None and len(np.unique(data.person)) >= FOLDS:
-        groups, split = data.person, "people"
+
+def rows_and_people(data, rows_per_person):
+    """All rows (N, 20), whether each is human (N,), and the number of its person (N,), from 0.
+
+    Each person gets machine rows too, as many as human ones, so that both sides of a split are
+    balanced. Where nobody is known, or fewer than FOLDS people, each row is a person of its own."""
+    number = len(data.human)
+    person = data.person
+    if rows_per_person:
+        person = np.arange(number) // rows_per_person
+    if person is None or len(np.unique(person)) < FOLDS:
+        person = np.arange(number)
+    person = np.unique(person, return_inverse=True)[1]
     rows = np.concatenate([data.human, data.machine])
-    groups = np.concatenate([groups, np.resize(groups, len(data.machine))])
-    return rows, np.arange(len(rows)) < len(data.human), groups, split
+    human = np.arange(len(rows)) < number
+    return rows, human, np.concatenate([person, np.resize(person, len(data.machine))])
 
 
-def folds_of(groups, folds):
-    """Fold numbers (N,) of rows whose groups (N,), such as people, are never separated."""
-    names, of_row = np.unique(groups, return_inverse=True)
-    return (np.random.default_rng(SEED).permutation(len(names)) % folds)[of_row]
+def folds_of(person):
+    """The fold of each row (N,): people (N,), numbered from 0, are dealt out at random."""
+    fold_of_person = np.random.default_rng(0).permutation(person.max() + 1) % FOLDS
+    return fold_of_person[person]
 
 
-def with_interval(values, groups):
-    """Mean of values (N,) and half of its 95 % interval, where rows of one group (N,), such as a
-    person, are not independent: their residuals are summed (cluster-robust standard error: Liang
-    and Zeger 1986, Biometrika 73:13)."""
-    values, of_row = np.asarray(values, float), np.unique(groups, return_inverse=True)[1]
-    sums = np.bincount(of_row, values - values.mean())
-    variance = len(sums) / (len(sums) - 1) * (sums ** 2).sum() / len(values) ** 2
-    return values.mean(), 1.96 * variance ** 0.5
+def over_people(values, person):
+    """Mean of the people's own means of values (N,), and half of its 95 % interval.
+
+    The interval is 1.96 standard errors over people. It covers that other people are different;
+    not that another seed trains another network."""
+    means = np.bincount(person, values) / np.bincount(person)
+    return means.mean(), 1.96 * means.std(ddof=1) / len(means) ** 0.5
 
 
-def bits_of(rows):
-    return (rows > 0).astype(int)
+def spread_of_people(values, person):
+    """How much the people's means of values (N,) vary, over what chance allows: 1 when rows of a
+    person are no more alike than rows of different people.
+
+    The variance of the means times the rows of a person, over the variance of the rows."""
+    rows_of_person = np.bincount(person)
+    means = np.bincount(person, values) / rows_of_person
+    return means.var(ddof=1) * rows_of_person.mean() / values.var(ddof=1)
+
+
+def signs(rows):
+    """Rows in either coding as -1 and +1."""
+    return np.where(rows > 0, 1, -1)
 
 
 def transitions(rows):
@@ -141,143 +203,212 @@ def transitions(rows):
     return (rows[:, 1:] != rows[:, :-1]).sum(axis=1)
 
 
-def lag_products(rows, lags=range(1, 11)):
-    """(n, 20) -> (n, lags): mean product of the values `lag` places apart, as -1 and +1."""
-    values = 2 * bits_of(rows) - 1
-    return np.stack([(values[:, lag:] * values[:, :-lag]).mean(axis=1) for lag in lags], axis=1)
+def lag_products(rows):
+    """(n, 20) -> (n, 10): mean product of the presses, as -1 and +1, that are 1 to 10 apart."""
+    x = signs(rows)
+    return np.stack([(x[:, lag:] * x[:, :-lag]).mean(axis=1) for lag in LAGS], axis=1)
 
 
 def four_grams(rows):
     """(n, 20) -> (n, 16): the share of each pattern of four neighbours, 0000 to 1111."""
-    bits = bits_of(rows)
-    codes = 8 * bits[:, :-3] + 4 * bits[:, 1:-2] + 2 * bits[:, 2:-1] + bits[:, 3:]
+    windows = np.lib.stride_tricks.sliding_window_view(rows > 0, 4, axis=1)
+    codes = windows @ [8, 4, 2, 1]
     return np.stack([(codes == code).mean(axis=1) for code in range(16)], axis=1)
 
 
-def switch_rates(rows, longest=6):
-    """(longest,): how often the next value differs after a run of 1, 2, ... equal values."""
-    equal, run = rows[:, 1:] == rows[:, :-1], np.ones(len(rows), int)
-    places, switches = np.zeros(INPUTS + 1), np.zeros(INPUTS + 1)
-    for same in equal.T:
-        places += np.bincount(run, minlength=INPUTS + 1)
-        switches += np.bincount(run[~same], minlength=INPUTS + 1)
-        run = np.where(same, run + 1, 1)
-    return (switches / np.maximum(places, 1))[1:longest + 1]
+def balance_of_windows(rows, width=6):
+    """(n, 20) -> (n,): mean square of the sum of `width` neighbours, as -1 and +1, over width.
+
+    1 for a fair coin; below 1 where a stretch holds about as many of each."""
+    windows = np.lib.stride_tricks.sliding_window_view(signs(rows), width, axis=1)
+    return (windows.sum(axis=2) ** 2).mean(axis=1) / width
 
 
 FEATURES = {  # name: (n, 20) rows -> (n, inputs), centred and scaled by what coin flips have
-    "raw values": lambda rows: rows,
-    "number of transitions, one-hot": lambda rows: np.eye(INPUTS)[transitions(rows)],
-    "products at lags 1 to 10": lambda rows: (
-        lag_products(rows) * (INPUTS - np.arange(1, 11)) ** 0.5),
+    "number of transitions": lambda rows: np.eye(INPUTS)[transitions(rows)],
+    "products at lags 1 to 10": lambda rows: lag_products(rows) * np.sqrt(INPUTS - np.array(LAGS)),
     "counts of 4-grams": lambda rows: (INPUTS - 3) * (four_grams(rows) - 1 / 16),
 }
+
+
+def all_rows():
+    """All 2^20 rows of -1 and +1."""
+    bits = np.arange(2 ** INPUTS)[:, None] >> np.arange(INPUTS) & 1
+    return 2.0 * bits - 1
+
+
+def what_it_says(weights, x, coding):
+    """What a network says of single presses and of pairs, exactly.
+
+    weights [W (20, hidden), b, v (hidden, 1), c]; x: all_rows(). Let f be the network's log-odds.
+    The products of presses are orthonormal over all rows (they are the Walsh functions), so the
+    mean of f x[i] is what press i says alone, the mean of f x[i] x[j] is what the pair says, and
+    their squares, over the variance of f, are shares that add up to 1 with the higher orders.
+
+    Returns the pair coefficients (20, 20), above the diagonal, and the shares of singles and of
+    pairs."""
+    W, b, v, c = weights
+    low, high = coding
+    inputs = x * (high - low) / 2 + (high + low) / 2  # in the network's own coding
+    f = (np.maximum(inputs @ W + b, 0) @ v + c)[:, 0]
+    singles = x.T @ f / len(x)
+    pairs = np.triu((x * f[:, None]).T @ x / len(x), k=1)
+    return pairs, (singles ** 2).sum() / f.var(), (pairs ** 2).sum() / f.var()
+
+
+def same_sign_of_neighbours(weights):
+    """Of neighbouring inputs' weights into a neuron, the share that have one sign: for the neurons
+    that speak for the machine (output weight below 0), and for those that speak for a human."""
+    W, _, v, _ = weights
+    same = (W[1:] * W[:-1] > 0).mean(axis=0)
+    return same[v[:, 0] < 0].mean(), same[v[:, 0] > 0].mean()
 
 
 def add_rows(log_odds, human, person, number):
     """How often the sum of `number` rows' log-odds has the right sign. All (N,).
 
     Rows of one person, or of the machine rows that go with one, are added in their order, as if
-    they were independent. Returns the share with its interval, as with_interval()."""
-    right, people = [], []
-    for one in np.unique(person):
+    they were independent. Returns the number of sums, and the share as over_people()."""
+    right, person_of_sum = [], []
+    for someone in range(person.max() + 1):
         for label in (True, False):
-            own = log_odds[(person == one) & (human == label)]
+            own = log_odds[(person == someone) & (human == label)]
             sums = own[:len(own) // number * number].reshape(-1, number).sum(axis=1)
             right.extend((sums > 0) == label)
-            people.extend([one] * len(sums))
-    return with_interval(right, people)
+            person_of_sum.extend([someone] * len(sums))
+    people = np.unique(person_of_sum, return_inverse=True)[1]
+    return len(right), *over_people(right, people)
 
 
-def lag_profile(model, lags=range(1, 11)):
-    """Mean of S[i, j] over j - i = lag, for S = W diag(v) W^T: a heuristic.
-
-    W (20, hidden) and v (hidden,) are the weights into and out of the hidden layer. To second
-    order, a ReLU network adds S[i, j] x[i] x[j] to its output, up to a positive factor. Above 0:
-    equal values `lag` places apart speak for a human."""
-    W, _, v, _ = model.get_weights()
-    S = (W * v[:, 0]) @ W.T
-    return [np.diag(S, lag).mean() for lag in lags]
-
-
+plt.rcdefaults()  # whatever the user's matplotlibrc says
 plt.rcParams.update({"figure.constrained_layout.use": True, "axes.grid": True, "grid.alpha": 0.3,
-                     "axes.spines.top": False, "axes.spines.right": False, "font.size": 11})
+                     "axes.spines.top": False, "axes.spines.right": False, "font.size": 10})
+TRAINING = {"color": "#0072B2", "label": "training"}
+VALIDATION = {"color": "#D55E00", "linestyle": "--", "label": "validation"}
 
 
 def save(figure, path):
-    figure.savefig(path, dpi=100, metadata={"Software": None})  # equal runs, equal files
+    figure.savefig(path, dpi=150, metadata={"Software": None})  # equal runs, equal files
     plt.close(figure)
 
 
-def plot_learning_curve(chosen, setting, split, folder):
+def plot_learning_curve(history, name, folder):
     """The submitted network: probability of correct classification after each epoch."""
-    figure, axes = plt.subplots(figsize=(8, 4.4))
-    for key, name, style in (("accuracy", "training", {"color": "#0072B2"}),
-                             ("val_accuracy", "validation", {"color": "#D55E00", "ls": "--"})):
-        curve = 100 * np.array(chosen["histories"][0][key])
-        axes.plot(range(1, len(curve) + 1), curve, label=f"{name}: {curve[-1]:.1f}% at the end",
-                  **style)
+    figure, axes = plt.subplots(figsize=(8.3, 4))
+    epochs = range(1, len(history["accuracy"]) + 1)
+    axes.plot(epochs, 100 * np.array(history["accuracy"]), **TRAINING)
+    axes.plot(epochs, 100 * np.array(history["val_accuracy"]), **VALIDATION)
+    axes.axhline(50, color="0.7", linewidth=0.8)
     axes.set(xlabel="epoch", ylabel="probability of correct classification (%)")
-    axes.set_title(f"Human or machine? 20-20-1, {setting}, batch size {BATCH_SIZE}, 80/20 split by "
-                   f"{split}\none of {FOLDS} folds; {chosen['right'].mean():.1%} of all validation "
-                   "rows are right", size=11)
+    axes.set_title(f"Human or machine? The submitted network ({name})", size=10)
     axes.legend()
     save(figure, folder / "p4_learning_curve.png")
 
 
-def plot_weights(models, lags, folder):
-    """The matrix, neurons sorted by their output weight, and what they all say about each lag."""
-    W, _, v, _ = models[0].get_weights()
-    order, limit, places = np.argsort(v[:, 0], kind="stable"), np.abs(W).max(), range(1, 11)
-    figure = plt.figure(figsize=(10, 5.6))
-    left, right = figure.subfigures(1, 2, width_ratios=[1.3, 1])
-    output, matrix = left.subplots(2, 1, height_ratios=[1, 4])
+def plot_overfitting(adam, chosen, name, folder):
+    """Accuracy and cross-entropy against epochs, means of the folds. adam, chosen: Results."""
+    figure, panels = plt.subplots(2, 2, figsize=(8.3, 5.4), sharex=True, sharey="row")
+    for column, result, title in ((0, adam, "Adam alone"), (1, chosen, f"chosen: {name}")):
+        upper, lower = panels[:, column]
+        for axes, key, scale in ((upper, "accuracy", 100), (lower, "binary_crossentropy", 1)):
+            training = np.mean([history[key] for history in result.histories], axis=0)
+            validation = np.mean([history[f"val_{key}"] for history in result.histories], axis=0)
+            epochs = range(1, len(training) + 1)
+            axes.plot(epochs, scale * training, **TRAINING)
+            axes.plot(epochs, scale * validation, **VALIDATION)
+        upper.axhline(50, color="0.7", linewidth=0.8)
+        lower.axhline(np.log(2), color="0.7", linewidth=0.8)
+        upper.set_title(title, size=10)
+        lower.set_xlabel("epoch")
+    panels[0, 0].set_ylabel("accuracy (%)")
+    panels[1, 0].set_ylabel("cross-entropy (nats)")
+    panels[0, 0].legend()
+    figure.suptitle("Over-fitting: means of five folds (grey: a guess)", size=10)
+    save(figure, folder / "p4_overfitting.png")
+
+
+def plot_weights(weights, folder):
+    """The matrix, neurons sorted by their output weight."""
+    W, _, v, _ = weights
+    order = np.argsort(v[:, 0], kind="stable")
+    limit = np.abs(W).max()
+    figure, (output, matrix) = plt.subplots(2, 1, figsize=(8.3, 6.4), height_ratios=[1, 4],
+                                            sharex=True)
     output.bar(range(HIDDEN), v[order, 0], color="0.5")
-    output.set(xlim=(-0.5, HIDDEN - 0.5), xticks=[], ylabel="output\nweight")
+    output.axhline(0, color="black", linewidth=0.8)
+    output.set_ylabel("output weight")
     image = matrix.imshow(W[:, order], cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
-    matrix.set_xticks(range(HIDDEN), order + 1, size=8)
-    matrix.set_yticks(range(INPUTS), range(1, INPUTS + 1), size=8)
-    matrix.set(xlabel="hidden neuron (left: for the machine, right: for a human)",
-               ylabel="input position")
-    matrix.grid(False)
-    left.colorbar(image, ax=matrix, location="bottom", shrink=0.6, aspect=30,
-                  label="weight from input to hidden neuron")
-    networks, data = right.subplots(2, 1, sharex=True)
-    submitted, *others = map(lag_profile, models)
-    networks.bar(places, submitted, color="#009E73", label="submitted")
-    networks.plot(places, np.transpose(others), ".", color="black",
-                  label=["other folds", *["_"] * (len(others) - 1)])
-    networks.set_title("networks: mean of W diag(v) W$^T$ at a lag", size=11)
-    networks.legend(fontsize=9)
-    data.bar(places, lags["human"] - lags["machine"], color="#56B4E9")
-    data.set_title("data: mean product, human minus machine", size=11)
-    data.set(xlabel="lag (places apart)", xticks=places)
-    for axes in (networks, data):
-        axes.axhline(0, color="black", linewidth=0.8)
+    matrix.set_xticks(range(HIDDEN), order + 1)
+    matrix.set_yticks(range(INPUTS), range(1, INPUTS + 1), size=9)
+    matrix.set(xlabel="hidden neuron", ylabel="input position")
+    for axes in (output, matrix):
+        axes.grid(False)
+    boundary = (v < 0).sum() - 0.5
+    output.axvline(boundary, color="black", linewidth=1.5)
+    matrix.axvline(boundary, color="black", linewidth=1.5)
+    for middle, side in (((boundary - 0.5) / 2, "speaks for the machine"),
+                         ((boundary + HIDDEN - 0.5) / 2, "speaks for a human")):
+        output.text(middle, 1.05, side, ha="center", va="bottom",
+                    transform=output.get_xaxis_transform())
+    figure.colorbar(image, ax=(output, matrix), aspect=40,
+                    label="weight from input to hidden neuron")
     save(figure, folder / "p4_weights.png")
 
 
-def plot_features(patterns, gains, split, folder):
-    """How often people press each 4-gram beside the machine; what features gain."""
-    figure, (top, bottom) = plt.subplots(2, 1, figsize=(10, 6), height_ratios=[1.2, 1])
-    ratios = patterns["human"] / patterns["machine"]
-    order = np.argsort(-ratios, kind="stable")
-    top.bar(range(16), ratios[order] - 1, bottom=1, color="#56B4E9")
-    top.set_yscale("log", base=2)  # twice as often and half as often are equally far from 1
-    top.set_yticks([0.5, 1, 2], ["0.5", "1", "2"])
-    top.axhline(1, color="black", linewidth=0.8)
-    top.set_xticks(range(16), [f"{code:04b}" for code in order], size=10)
-    top.set(ylabel="rate, human / machine")
-    top.set_title("How often human rows have each pattern of four neighbours, relative to the "
-                  "machine's", size=11)
-    means, halves = 100 * np.transpose(list(gains.values()))
-    bottom.errorbar(means, range(len(gains)), xerr=halves, fmt="o", color="#009E73", capsize=4)
-    bottom.axvline(0, color="black", linewidth=0.8)
-    bottom.set_yticks(range(len(gains)), gains)
-    bottom.set_ylim(len(gains) - 0.5, -0.5)
-    bottom.set(xlabel="gain over raw values (points), with its 95% interval")
-    bottom.set_title(f"The same network on different features: gain on held-out {split}", size=11)
+def plot_lags(of_networks, of_people, folder):
+    """What pairs of presses say, by their lag: (networks, 10), and of people (10, 2): the mean
+    product and half of its interval."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.3, 3.4))
+    left.plot(LAGS, of_networks[0], "o", color="#009E73", label="submitted network")
+    left.plot(LAGS, of_networks[1], ".", color="black", label="other folds")
+    left.plot(LAGS, of_networks[2:].T, ".", color="black")
+    left.set(xlabel="lag (places apart)", ylabel="mean coefficient of a pair", xticks=LAGS)
+    left.set_title("Networks: what equal presses say\n(above 0: a human)", size=10)
+    left.legend()
+    means, halves = np.transpose(of_people)
+    right.errorbar(LAGS, means, yerr=halves, fmt="o", color="#56B4E9", capsize=4)
+    right.set(xlabel="lag (places apart)", ylabel="mean product of two presses", xticks=LAGS)
+    right.set_title("People: how often presses are equal\n(0: a coin; 95% interval over people)",
+                    size=10)
+    for axes in (left, right):
+        axes.axhline(0, color="black", linewidth=0.8)
+    save(figure, folder / "p4_lags.png")
+
+
+def plot_features(table, folder):
+    """Accuracy on held-out rows. table: {features: (mean, half of interval, ...)}, in %."""
+    figure, axes = plt.subplots(figsize=(8.3, 3))
+    means = [row[0] for row in table.values()]
+    halves = [row[1] for row in table.values()]
+    axes.errorbar(means, range(len(table)), xerr=halves, fmt="o", color="#009E73", capsize=4)
+    axes.set_yticks(range(len(table)), table)
+    axes.set_ylim(len(table) - 0.5, -0.5)
+    axes.set_xlabel("rows right (%), with its 95% interval")
+    axes.set_title("Held-out rows: the same network on different features, and a convolution",
+                   size=10)
     save(figure, folder / "p4_features.png")
+
+
+def write_csv(path, header, rows):
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([header, *rows])
+
+
+def write_settings(explored, human, folder):
+    """explored: {name of a setting: Result}."""
+    rows = []
+    for name, result in explored.items():
+        training = np.mean([history["accuracy"][-1] for history in result.histories])
+        training_entropy = np.mean([history["binary_crossentropy"][-1]
+                                    for history in result.histories])
+        validation_entropy = cross_entropy(result.log_odds, human)
+        rows.append([name, SETTINGS[name].learning_rate, f"{100 * training:.1f}",
+                     f"{100 * result.right.mean():.1f}", f"{training_entropy:.4f}",
+                     f"{validation_entropy:.4f}"])
+    write_csv(folder / "p4_settings.csv",
+              ["setting", "initial learning rate", "training accuracy (%)",
+               "validation accuracy (%)", "training cross-entropy", "validation cross-entropy"],
+              rows)
 
 
 def matrix_text(W):
@@ -285,19 +416,117 @@ def matrix_text(W):
     blocks of ten neurons, so that it fits a screen."""
     lines = []
     for block in (range(10), range(10, HIDDEN)):
-        lines += ["neuron" + "".join(f"{j + 1:7d}" for j in block)]
+        lines.append("neuron" + "".join(f"{j + 1:7d}" for j in block))
         for i, row in enumerate(W):
             lines.append(f"{i + 1:6d}" + "".join(f"{row[j]:7.2f}" for j in block))
     return "\n".join(lines)
 
 
-def write_model(path, weights, optimizer, learning_rate, l1=0.0, l2=0.0, dropout=0.0):
+def write_weights(W, folder):
+    (folder / "p4_weights.txt").write_text(matrix_text(W) + "\n", encoding="utf-8")
+    write_csv(folder / "p4_weights.csv",
+              ["input position", *(f"neuron {j + 1}" for j in range(HIDDEN))],
+              [[i + 1, *(f"{weight:.9g}" for weight in row)] for i, row in enumerate(W)])
+
+
+def write_lags(of_networks, of_people, machine, folder):
+    """As plot_lags(), and the machine's mean products (10,)."""
+    rows = []
+    for k, lag in enumerate(LAGS):
+        mean, half = of_people[k]
+        rows.append([lag, f"{mean:.4f}", f"{half:.4f}", f"{machine[k]:.4f}",
+                     *(f"{coefficient:.4f}" for coefficient in of_networks[:, k])])
+    networks = [f"mean pair coefficient, network of fold {fold + 1}" for fold in range(FOLDS)]
+    write_csv(folder / "p4_lags.csv",
+              ["lag", "human mean product", "half of 95% interval", "machine mean product",
+               *networks], rows)
+
+
+def ask_networks(networks, data, person, folder):
+    """What the folds' networks look at, beside what people do: writes p4_lags.csv and p4_lags.png.
+
+    networks: weights of each; person (n,) of the human rows. Returns numbers for
+    p4_results.json."""
+    x = all_rows()
+    by_lag, singles, pairs = [], [], []
+    for weights in networks:
+        coefficients, share_of_singles, share_of_pairs = what_it_says(weights, x, data.coding)
+        by_lag.append([np.diag(coefficients, lag).mean() for lag in LAGS])
+        singles.append(round(share_of_singles, 4))
+        pairs.append(round(share_of_pairs, 4))
+    by_lag = np.array(by_lag)
+    of_people = [over_people(products, person) for products in lag_products(data.human).T]
+    of_machine = lag_products(data.machine).mean(axis=0)
+    write_lags(by_lag, of_people, of_machine, folder)
+    plot_lags(by_lag, of_people, folder)
+
+    same_sign = np.array([same_sign_of_neighbours(weights) for weights in networks]).round(4)
+    balance, half = over_people(balance_of_windows(data.human), person)
+    return {
+        "share_of_single_presses_in_each_network": singles,
+        "share_of_pairs_in_each_network": pairs,
+        "neighbours_of_one_sign_in_machine_neurons": same_sign[:, 0].tolist(),
+        "neighbours_of_one_sign_in_human_neurons": same_sign[:, 1].tolist(),
+        "neighbours_differ": transitions(data.human).mean() / (INPUTS - 1),
+        "transitions_of_people_vary_times_chance": spread_of_people(transitions(data.human),
+                                                                    person),
+        "balance_of_6_presses_human": balance,
+        "balance_of_6_presses_half_of_interval": half,
+        "balance_of_6_presses_machine": balance_of_windows(data.machine).mean()}
+
+
+def write_patterns(rows, human, person, folder):
+    """How often people press each 4-gram, and the machine."""
+    shares = 100 * four_grams(rows)
+    table = []
+    for code in range(16):
+        mean, half = over_people(shares[human, code], person[human])
+        table.append([f"{code:04b}", f"{mean:.2f}", f"{half:.2f}",
+                      f"{shares[~human, code].mean():.2f}"])
+    write_csv(folder / "p4_patterns.csv",
+              ["pattern", "human rate (%)", "half of 95% interval", "machine rate (%)"], table)
+
+
+def compare_features(results, person, folder):
+    """results: {features: Result}, raw presses first. Writes the table and its picture."""
+    raw = results["raw presses"]
+    table = {}
+    for name, result in results.items():
+        gain = result.right.astype(float) - raw.right
+        table[name] = *over_people(100 * result.right, person), *over_people(100 * gain, person)
+    plot_features(table, folder)
+    write_csv(folder / "p4_features.csv",
+              ["features", "accuracy (%)", "accuracy: half of 95% interval",
+               "gain over raw presses (points)", "gain: half of 95% interval"],
+              [[name, *(f"{value:.1f}" for value in row)] for name, row in table.items()])
+
+
+def write_rows(raw, products, human, person, folder):
+    """What more rows of one person tell; for numbers of rows that two people at least have."""
+    rows_of_person = np.bincount(person[human])
+    table = []
+    for number in (1, 2, 5, 10, 20):
+        if (rows_of_person >= number).sum() < 2:
+            break
+        sums, share, half = add_rows(raw.log_odds, human, person, number)
+        _, share_products, half_products = add_rows(products.log_odds, human, person, number)
+        table.append([number, sums, f"{100 * share:.1f}", f"{100 * half:.1f}",
+                      f"{100 * share_products:.1f}", f"{100 * half_products:.1f}"])
+    write_csv(folder / "p4_rows.csv",
+              ["rows added", "sums, half of them of machine rows", "raw presses: right (%)",
+               "raw presses: half of 95% interval", "products: right (%)",
+               "products: half of 95% interval"], table)
+
+
+def write_model(path, weights, setting):
     """An HDF5 model that loads, compiled, in TensorFlow 2.2 (2020), 2.15 (last Keras 2) and now.
 
     Keras 3 reads what Keras 2 saved, but not the reverse. So this writes what TensorFlow 2.2 would
     have saved: `batch_input_shape`, no key younger than 2020, and all text as bytes, on which that
     Keras calls decode(). Dropout does nothing outside training and is left out."""
-    penalty = {"class_name": "L1L2", "config": {"l1": l1, "l2": l2}} if l1 or l2 else None
+    penalty = None
+    if setting.l1 or setting.l2:
+        penalty = {"class_name": "L1L2", "config": {"l1": setting.l1, "l2": setting.l2}}
 
     def dense(name, units, activation):
         return {"class_name": "Dense", "config": {
@@ -308,10 +537,11 @@ def write_model(path, weights, optimizer, learning_rate, l1=0.0, l2=0.0, dropout
             "batch_input_shape": [None, INPUTS], "dtype": "float32", "sparse": False,
             "ragged": False, "name": "bits"}},
         dense("hidden", HIDDEN, "relu"), dense("human", 1, "sigmoid")]}}
+    optimizer = {"class_name": setting.optimizer, "config": {
+        "name": setting.optimizer, "learning_rate": setting.learning_rate}}
     training = {"loss": "binary_crossentropy", "metrics": ["accuracy"], "weighted_metrics": None,
-                "loss_weights": None, "sample_weight_mode": None, "optimizer_config": {
-                    "class_name": optimizer,
-                    "config": {"name": optimizer, "learning_rate": learning_rate}}}
+                "loss_weights": None, "sample_weight_mode": None, "optimizer_config": optimizer}
+    W, b, v, c = weights
     with h5py.File(path, "w") as file:
         group = file.create_group("model_weights")
         for attributes in (file.attrs, group.attrs):
@@ -321,12 +551,12 @@ def write_model(path, weights, optimizer, learning_rate, l1=0.0, l2=0.0, dropout
         file.attrs["training_config"] = np.bytes_(json.dumps(training))
         group.attrs["layer_names"] = np.array([b"bits", b"hidden", b"human"])
         group.create_group("bits").attrs["weight_names"] = np.array([], "S1")
-        for name, arrays in (("hidden", weights[:2]), ("human", weights[2:])):
-            names = [f"{name}/kernel:0", f"{name}/bias:0"]
+        for name, kernel, bias in (("hidden", W, b), ("human", v, c)):
             layer = group.create_group(name)
-            layer.attrs["weight_names"] = np.array([each.encode() for each in names])
-            for each, array in zip(names, arrays):
-                layer[each] = array
+            layer[f"{name}/kernel:0"] = kernel
+            layer[f"{name}/bias:0"] = bias
+            layer.attrs["weight_names"] = np.array(
+                [f"{name}/kernel:0".encode(), f"{name}/bias:0".encode()])
 
 
 def try_bits(texts, out):
@@ -351,128 +581,96 @@ def try_bits(texts, out):
         print(f"{text}: {p:.0%} human. All {number} together: {1 / (1 + np.exp(-total)):.0%} human")
 
 
-def write_csv(path, header, rows):
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([header, *rows])
-
-
-def percent(*values):
-    return [f"{100 * value:.2f}" for value in values]
-
-
-def write_tables(explored, on_features, gains, patterns, lags, human, groups, folder):
-    """Settings and features, and what the data show of patterns and lags."""
-    rows = []
-    for name, result in explored.items():
-        accuracy, cross_entropy = (np.mean([history[key][-1] for history in result["histories"]])
-                                   for key in ("accuracy", "binary_crossentropy"))
-        against_label = np.where(human, -1, 1) * result["log_odds"]
-        validation = np.logaddexp(0, against_label).mean()  # mean of -ln p[label]
-        rows.append([name, SETTINGS[name]["learning_rate"],
-                     *percent(accuracy, result["right"].mean()),
-                     f"{cross_entropy:.4f}", f"{validation:.4f}"])
-    write_csv(folder / "p4_settings.csv",
-              ["setting", "initial learning rate", "training accuracy (%)",
-               "validation accuracy (%)", "training cross-entropy", "validation cross-entropy"],
-              rows)
-    write_csv(folder / "p4_features.csv",
-              ["features", "accuracy (%)", "accuracy: half of 95% interval",
-               "gain over raw values (points)", "gain: half of 95% interval"],
-              [[name, *percent(*with_interval(result["right"], groups)),
-                *(percent(*gains[name]) if name in gains else ["", ""])]
-               for name, result in on_features.items()])
-    write_csv(folder / "p4_patterns.csv", ["pattern", "human rate", "machine rate", "ratio"],
-              [[f"{code:04b}", f"{of_human:.4f}", f"{of_machine:.4f}",
-                f"{of_human / of_machine:.2f}"]
-               for code, (of_human, of_machine) in enumerate(zip(*patterns.values()))])
-    models = on_features["raw values"]["models"]
-    write_csv(folder / "p4_lags.csv",
-              ["lag", "human mean product", "machine mean product",
-               *(f"W diag(v) W^T, network {k + 1}" for k in range(len(models)))],
-              [[lag, *(f"{value:.4f}" for value in values)] for lag, values in enumerate(
-                  zip(*lags.values(), *map(lag_profile, models)), start=1)])
-
-
-def write_rows(raw, best, best_name, human, person, folder):
-    """What more rows of one person tell; for numbers of rows that two people at least have."""
-    rows_of_person = np.unique(person[human], return_counts=True)[1]
-    write_csv(folder / "p4_rows.csv",
-              ["rows added", *(f"{name}: {what}" for name in ("raw values", best_name)
-                               for what in ("right (%)", "half of 95% interval"))],
-              [[number, *percent(*add_rows(raw["log_odds"], human, person, number),
-                                 *add_rows(best["log_odds"], human, person, number))]
-               for number in (1, 2, 5, 10, 20) if (rows_of_person >= number).sum() > 1])
-
-
-def main():
+def read_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true",
                         help="a smoke test of seconds, on little data, into a temporary folder")
     parser.add_argument("--out", type=Path, help="folder for the outputs (default: outputs/)")
-    parser.add_argument("--data", type=Path, default=DATA_FILE, help="another year's file")
+    parser.add_argument("--data", type=Path, help="another year's file; needs --out, too")
+    parser.add_argument("--rows-per-person", type=int, metavar="N",
+                        help="the file's human rows come in blocks of N, a block from one person "
+                        "(Fall 2020: 25); without it, rows of a person may be on both sides of a "
+                        "split")
     parser.add_argument("--try", dest="texts", nargs="*", metavar="BITS",
                         help="judge rows of 20 zeros and ones, given or typed; trains nothing")
     arguments = parser.parse_args()
+    if arguments.data and not arguments.out and not arguments.quick:
+        parser.error("--data: its outputs need a folder of their own; add --out DIR")
+    if arguments.rows_per_person is not None and arguments.rows_per_person < 1:
+        parser.error(f"--rows-per-person: found {arguments.rows_per_person}; expected 1 at least")
+    return arguments
+
+
+def load(path, rows_per_person):
+    """The data of a file, large enough, and such that `rows_per_person` (or None) fits it."""
+    data = load_sequences(path)
+    human, machine = len(data.human), len(data.machine)
+    if min(human, machine) < 100:
+        raise DataError(f"{path}: found {human} human and {machine} machine rows; expected 100 of "
+                        "each at least; use a larger file")
+    if rows_per_person and data.person is not None:
+        raise DataError(f"{path}: found `person`, which says whose each row is; expected a file "
+                        "without it; leave out --rows-per-person")
+    if rows_per_person and human % rows_per_person:
+        raise DataError(f"{path}: found {human} human rows; expected whole blocks of "
+                        f"{rows_per_person}; give another --rows-per-person")
+    return data
+
+
+def main():
+    global EPOCHS, FOLDS, SETTINGS
+    arguments = read_arguments()
+    out = arguments.out or FOLDER / "outputs"
     if arguments.texts is not None:
-        return try_bits(arguments.texts, arguments.out or FOLDER / "outputs")
-    out = arguments.out or (Path(tempfile.mkdtemp()) if arguments.quick else FOLDER / "outputs")
-    if arguments.data.resolve() != DATA_FILE and out.resolve() == FOLDER / "outputs":
-        raise DataError(f"{arguments.data}: its outputs need a folder of their own; add --out DIR")
-    begin = time.perf_counter()
-    settings, features, number_of_folds, epochs = SETTINGS, FEATURES, FOLDS, EPOCHS
+        return try_bits(arguments.texts, out)
     if arguments.quick:
-        settings, number_of_folds, epochs = {"Adam": SETTINGS["Adam"]}, 2, 2
-        features = {name: FEATURES[name] for name in ("raw values", "counts of 4-grams")}
+        EPOCHS, FOLDS, SETTINGS = 2, 2, {"Adam": SETTINGS["Adam"]}
+        out = arguments.out or Path(tempfile.mkdtemp())
+    begin = time.perf_counter()
 
-    data = load_sequences(arguments.data)
-    if min(len(data.human), len(data.machine)) < 100:
-        raise DataError(f"{arguments.data}: found {len(data.human)} human and {len(data.machine)} "
-                        "machine rows; expected 100 of each at least; use a larger file")
+    data = load(arguments.data or DATA_FILE, arguments.rows_per_person)
+    rows, human, person = rows_and_people(data, arguments.rows_per_person)
+    folds = folds_of(person)
     out.mkdir(parents=True, exist_ok=True)
-
-    rows, human, groups, split = prepare(data)
-    folds = folds_of(groups, number_of_folds)
-    explored = {name: cross_validate(name, rows, human, folds, epochs, setting)
-                for name, setting in settings.items()}
-    best = max(explored, key=lambda name: explored[name]["right"].mean())
-    chosen = explored[best]
-    on_features = {"raw values": chosen}
-    for name in list(features)[1:]:
-        on_features[name] = cross_validate(f"{best}, {name}", features[name](rows), human, folds,
-                                           epochs, settings[best])
-    gains = {name: with_interval(result["right"] * 1.0 - chosen["right"], groups)
-             for name, result in on_features.items() if name != "raw values"}
-    best_features = max(on_features, key=lambda name: on_features[name]["right"].mean())
-    patterns = {"human": four_grams(data.human).mean(axis=0),
-                "machine": four_grams(data.machine).mean(axis=0)}
-    lags = {"human": lag_products(data.human).mean(axis=0),
-            "machine": lag_products(data.machine).mean(axis=0)}
-
-    weights = chosen["models"][0].get_weights()
-    print(f"submitted: {best}\n\nweights from input (row) to hidden neuron (column)\n\n"
-          f"{matrix_text(weights[0])}")
-    results = {
-        "quick": arguments.quick, "source": data.source, "human_rows": len(data.human),
-        "machine_rows": len(data.machine), "coding": data.coding, "split_by": split,
-        "groups": len(np.unique(groups)), "epochs": epochs, "submitted": best,
-        "validation_accuracy": chosen["right"].mean(),
-        "human_rows_right": chosen["right"][human].mean(),
-        "machine_rows_right": chosen["right"][~human].mean(), "best_features": best_features,
-        "neighbours_differ": transitions(data.human).mean() / (INPUTS - 1),
-        "switch_after_runs_of_1_to_6": switch_rates(data.human).round(4).tolist(),
-        "seconds": round(time.perf_counter() - begin)}
-    with tempfile.TemporaryDirectory(dir=out) as folder:  # moved only when all are written
+    with tempfile.TemporaryDirectory(dir=out) as folder:  # moved only when all is written
         folder = Path(folder)
-        (folder / "p4_weights.txt").write_text(matrix_text(weights[0]) + "\n", encoding="utf-8")
-        np.savetxt(folder / "p4_weights.csv", weights[0], fmt="%.9g", delimiter=",")
-        plot_learning_curve(chosen, best, split, folder)
-        plot_weights(chosen["models"], lags, folder)
-        plot_features(patterns, gains, split, folder)
-        write_tables(explored, on_features, gains, patterns, lags, human, groups, folder)
-        if split == "people":
-            write_rows(chosen, on_features[best_features], best_features, human, groups, folder)
-        write_model(folder / "p4_model.hdf5", weights, **settings[best])
-        (folder / "p4_results.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
+
+        explored = {name: cross_validate(name, rows, human, folds, setting)
+                    for name, setting in SETTINGS.items()}
+        chosen = min(explored, key=lambda name: cross_entropy(explored[name].log_odds, human))
+        submitted = explored[chosen]
+        weights = submitted.weights[0]  # of the first fold, fixed beforehand
+        write_settings(explored, human, folder)
+        write_model(folder / "p4_model.hdf5", weights, SETTINGS[chosen])
+        plot_learning_curve(submitted.histories[0], chosen, folder)
+        plot_overfitting(explored["Adam"], submitted, chosen, folder)
+
+        print(f"submitted: {chosen}\n\nweights from input (row) to hidden neuron (column)\n\n"
+              f"{matrix_text(weights[0])}\n")
+        write_weights(weights[0], folder)
+        plot_weights(weights, folder)
+
+        numbers = ask_networks(submitted.weights, data, person[human], folder)
+        write_patterns(rows, human, person, folder)
+
+        results = {"raw presses": submitted}
+        for name, features_of in FEATURES.items():
+            results[name] = cross_validate(name, features_of(rows), human, folds, SETTINGS[chosen])
+        results["convolution on raw presses"] = cross_validate(
+            "convolution on raw presses", rows, human, folds, SETTINGS["Adam"], build_convolution)
+        compare_features(results, person, folder)
+        split_by_people = person.max() + 1 < len(data.human)
+        if split_by_people:
+            write_rows(submitted, results["products at lags 1 to 10"], human, person, folder)
+
+        numbers = {
+            "quick": arguments.quick, "source": data.source, "human_rows": len(data.human),
+            "machine_rows": len(data.machine), "coding": data.coding,
+            "split_by": "people" if split_by_people else "rows", "people": int(person.max() + 1),
+            "epochs": EPOCHS, "submitted": chosen,
+            "validation_accuracy": submitted.right.mean(), **numbers,
+            "seconds": round(time.perf_counter() - begin)}
+        (folder / "p4_results.json").write_text(json.dumps(numbers, indent=1), encoding="utf-8")
         for path in folder.iterdir():
             path.replace(out / path.name)
     print(f"outputs: {out}")
