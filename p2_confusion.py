@@ -99,12 +99,12 @@ def mistakes_of(counts):
 
 
 def confused_by_row(counts):
-    """Part 2, by row: the class that class m is most often taken for. (10, 10) -> (10,) for all m."""
+    """Part 2, by row: what class m is most often taken for. (10, 10) -> (10,), for all m."""
     return mistakes_of(counts).argmax(axis=1)
 
 
 def confused_by_column(counts):
-    """Part 2, by column: the class most often taken for class m. (10, 10) -> (10,) for all m."""
+    """Part 2, by column: what is most often taken for class m. (10, 10) -> (10,), for all m."""
     return mistakes_of(counts).argmax(axis=0)
 
 
@@ -174,12 +174,13 @@ def show_mistakes(panels, i, j, x, y, p):
     for panel, index in zip(panels, wrong[evenly_spaced]):
         panel.imshow(x[index].reshape(28, 28), cmap="gray_r", vmin=0, vmax=1)
         panel.set_title(f"{confidence[index]:.0%}", size=10)
-    panels[0].set_ylabel(f"true: {CLASSES[i]}\npredicted: {CLASSES[j]}\n({len(wrong)} images)")
+    panels[0].set_ylabel(f"true: {CLASSES[i]}\npredicted: {CLASSES[j]}\n({len(wrong)} images)",
+                         size=9)
 
 
 def plot_mistakes(i, j, x, y, p, folder):
     """Test images of class i taken for j, and of j taken for i."""
-    figure, (upper, lower) = plt.subplots(2, 8, figsize=(8.3, 3.1))
+    figure, (upper, lower) = plt.subplots(2, 8, figsize=(8.3, 3.6))
     show_mistakes(upper, i, j, x, y, p)
     show_mistakes(lower, j, i, x, y, p)
     figure.suptitle("Test images and the probability of the predicted class, from the surest "

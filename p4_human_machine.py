@@ -73,6 +73,7 @@ SETTINGS = {
 }
 FILTERS, FILTER_WIDTH = 20, 6  # of the convolution; the rest of it is the homework's network
 LAGS = range(1, 11)  # how many places two presses are apart
+SILENT = 0.01  # a neuron whose output weight is smaller than this says nothing: L2 switched it off
 
 
 def build(inputs, setting):
@@ -256,19 +257,20 @@ def what_it_says(weights, x, coding):
     return pairs, (singles ** 2).sum() / f.var(), (pairs ** 2).sum() / f.var()
 
 
-def same_sign_of_neighbours(weights):
-    """Of neighbouring inputs' weights into a neuron, the share that have one sign: for the neurons
-    that speak for the machine (output weight below 0), and for those that speak for a human."""
+def same_sign(weights, lag):
+    """Of pairs of weights into a neuron, from inputs `lag` places apart, the share that have one
+    sign: for the neurons that speak for the machine (output weight below 0), and for a human."""
     W, _, v, _ = weights
-    same = (W[1:] * W[:-1] > 0).mean(axis=0)
-    return same[v[:, 0] < 0].mean(), same[v[:, 0] > 0].mean()
+    same = (W[lag:] * W[:-lag] > 0).mean(axis=0)
+    return same[v[:, 0] < -SILENT].mean(), same[v[:, 0] > SILENT].mean()
 
 
 def add_rows(log_odds, human, person, number):
     """How often the sum of `number` rows' log-odds has the right sign. All (N,).
 
     Rows of one person, or of the machine rows that go with one, are added in their order, as if
-    they were independent. Returns the number of sums, and the share as over_people()."""
+    they were independent. Returns the number of sums, and the share and half of its interval, as
+    over_people()."""
     right, person_of_sum = [], []
     for someone in range(person.max() + 1):
         for label in (True, False):
@@ -276,8 +278,9 @@ def add_rows(log_odds, human, person, number):
             sums = own[:len(own) // number * number].reshape(-1, number).sum(axis=1)
             right.extend((sums > 0) == label)
             person_of_sum.extend([someone] * len(sums))
-    people = np.unique(person_of_sum, return_inverse=True)[1]
-    return len(right), *over_people(right, people)
+    people = np.unique(person_of_sum, return_inverse=True)[1]  # numbered anew, from 0
+    share, half = over_people(right, people)
+    return len(right), share, half
 
 
 plt.rcdefaults()  # whatever the user's matplotlibrc says
@@ -343,13 +346,15 @@ def plot_weights(weights, folder):
     matrix.set(xlabel="hidden neuron", ylabel="input position")
     for axes in (output, matrix):
         axes.grid(False)
-    boundary = (v < 0).sum() - 0.5
-    output.axvline(boundary, color="black", linewidth=1.5)
-    matrix.axvline(boundary, color="black", linewidth=1.5)
-    for middle, side in (((boundary - 0.5) / 2, "speaks for the machine"),
-                         ((boundary + HIDDEN - 0.5) / 2, "speaks for a human")):
-        output.text(middle, 1.05, side, ha="center", va="bottom",
-                    transform=output.get_xaxis_transform())
+    left, right = (v < -SILENT).sum(), (v <= SILENT).sum()  # between them silent neurons
+    for axes in (output, matrix):
+        axes.vlines([left - 0.5, right - 0.5], 0, 1, transform=axes.get_xaxis_transform(),
+                    color="black", linewidth=1.5)
+    for first, end, side in ((0, left, "speak for the machine"), (left, right, "silent"),
+                             (right, HIDDEN, "speak for a human")):
+        if end > first:
+            output.text((first + end - 1) / 2, 1.05, side, ha="center", va="bottom",
+                        transform=output.get_xaxis_transform())
     figure.colorbar(image, ax=(output, matrix), aspect=40,
                     label="weight from input to hidden neuron")
     save(figure, folder / "p4_weights.png")
@@ -460,13 +465,18 @@ def ask_networks(networks, data, person, folder):
     write_lags(by_lag, of_people, of_machine, folder)
     plot_lags(by_lag, of_people, folder)
 
-    same_sign = np.array([same_sign_of_neighbours(weights) for weights in networks]).round(4)
+    one_apart = np.array([same_sign(weights, 1) for weights in networks]).round(4)
+    two_apart = np.array([same_sign(weights, 2) for weights in networks]).round(4)
     balance, half = over_people(balance_of_windows(data.human), person)
     return {
         "share_of_single_presses_in_each_network": singles,
         "share_of_pairs_in_each_network": pairs,
-        "neighbours_of_one_sign_in_machine_neurons": same_sign[:, 0].tolist(),
-        "neighbours_of_one_sign_in_human_neurons": same_sign[:, 1].tolist(),
+        "silent_neurons_in_each_network": [int((np.abs(weights[2]) <= SILENT).sum())
+                                           for weights in networks],
+        "same_sign_1_apart_in_machine_neurons": one_apart[:, 0].tolist(),
+        "same_sign_1_apart_in_human_neurons": one_apart[:, 1].tolist(),
+        "same_sign_2_apart_in_machine_neurons": two_apart[:, 0].tolist(),
+        "same_sign_2_apart_in_human_neurons": two_apart[:, 1].tolist(),
         "neighbours_differ": transitions(data.human).mean() / (INPUTS - 1),
         "transitions_of_people_vary_times_chance": spread_of_people(transitions(data.human),
                                                                     person),
@@ -493,7 +503,9 @@ def compare_features(results, person, folder):
     table = {}
     for name, result in results.items():
         gain = result.right.astype(float) - raw.right
-        table[name] = *over_people(100 * result.right, person), *over_people(100 * gain, person)
+        accuracy, accuracy_half = over_people(100 * result.right, person)
+        gain, gain_half = over_people(100 * gain, person)
+        table[name] = accuracy, accuracy_half, gain, gain_half
     plot_features(table, folder)
     write_csv(folder / "p4_features.csv",
               ["features", "accuracy (%)", "accuracy: half of 95% interval",
@@ -614,6 +626,9 @@ def load(path, rows_per_person):
     if rows_per_person and human % rows_per_person:
         raise DataError(f"{path}: found {human} human rows; expected whole blocks of "
                         f"{rows_per_person}; give another --rows-per-person")
+    if rows_per_person and human // rows_per_person < FOLDS:
+        raise DataError(f"{path}: found {human // rows_per_person} blocks of {rows_per_person} "
+                        f"rows; expected {FOLDS} people at least; give another --rows-per-person")
     return data
 
 

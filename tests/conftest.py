@@ -4,7 +4,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -21,19 +20,21 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 SCRIPTS = {1: "p1_numpy_mlp", 2: "p2_confusion", 3: "p3_reg_histograms", 4: "p4_human_machine"}
 DATA = {1: "mnist_traindata.hdf5", 2: "fashion_mnist_traindata.hdf5",
         3: "fashion_mnist_traindata.hdf5", 4: "binary_random.hdf5"}
-OUTPUTS = {
-    1: ["p1_accuracy.csv", "p1_adversarial.png", "p1_configurations.csv", "p1_curves.png",
-        "p1_network_params.hdf5", "p1_results.json", "p1_test_errors.png",
-        *(f"p1_curve_{of}_lr{rate}.png" for of in ("relu", "tanh") for rate in (0.1, 0.2, 0.4))],
+OUTPUTS = {  # what each script writes
+    1: ["p1_accuracy.csv", "p1_adversarial.png", "p1_configurations.csv",
+        "p1_curve_relu_lr0.1.png", "p1_curve_relu_lr0.2.png", "p1_curve_relu_lr0.4.png",
+        "p1_curve_tanh_lr0.1.png", "p1_curve_tanh_lr0.2.png", "p1_curve_tanh_lr0.4.png",
+        "p1_curves.png", "p1_network_params.hdf5", "p1_results.json", "p1_test_errors.png"],
     2: ["p2_confusion.csv", "p2_confusion.png", "p2_confusion.txt", "p2_confusion_counts.csv",
         "p2_curves.png", "p2_mistakes.png", "p2_most_confused.csv", "p2_pairs.csv",
         "p2_results.json"],
     3: ["p3_hist_A_layer1.png", "p3_hist_A_layer2.png", "p3_hist_B_layer1.png",
-        "p3_hist_B_layer2.png", "p3_histograms.png", "p3_norms.png", "p3_results.json",
-        "p3_weights.csv"],
-    4: ["p4_features.csv", "p4_features.png", "p4_lags.csv", "p4_learning_curve.png",
-        "p4_model.hdf5", "p4_patterns.csv", "p4_results.json", "p4_rows.csv", "p4_settings.csv",
-        "p4_weights.csv", "p4_weights.png", "p4_weights.txt"],
+        "p3_hist_B_layer2.png", "p3_histograms.png", "p3_norms.png", "p3_pixels.png",
+        "p3_results.json", "p3_weights.csv"],
+    4: ["p4_features.csv", "p4_features.png", "p4_lags.csv", "p4_lags.png",
+        "p4_learning_curve.png", "p4_model.hdf5", "p4_overfitting.png", "p4_patterns.csv",
+        "p4_results.json", "p4_rows.csv", "p4_settings.csv", "p4_weights.csv", "p4_weights.png",
+        "p4_weights.txt"],
 }
 
 
@@ -52,6 +53,8 @@ def as_committed(folder):
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and limits")
 
+
+# Data
 
 def write(path, attributes=(), **datasets):
     """An HDF5 file with these datasets and file attributes. Returns its path."""
@@ -77,15 +80,11 @@ def write_sequences(path, n, coding=(-1, 1), people=None):
     rng = np.random.default_rng(n)
     first = rng.integers(0, 2, (n, 1))
     human = (first + np.cumsum(rng.random((n, 20)) < 0.7, axis=1)) % 2
-    human, machine = (np.array(coding)[bits] for bits in (human, rng.integers(0, 2, (n, 20))))
-    write(path, human=human, machine=machine)
+    machine = rng.integers(0, 2, (n, 20))
+    datasets = {"human": np.array(coding)[human], "machine": np.array(coding)[machine]}
     if people:
-        with h5py.File(path, "r+") as file:
-            file["person"] = np.arange(n) * people // n
-            file["instruction"] = np.arange(n) * people // n % 3
-            file["instruction"].attrs["names"] = ["one", "two", "three"]
-            file["machine"].attrs["coin_flips"] = True
-    return path
+        datasets["person"] = np.arange(n) * people // n
+    return write(path, **datasets)
 
 
 @pytest.fixture(scope="session")
@@ -93,7 +92,7 @@ def project(tmp_path_factory):
     """The scripts with small data, in a folder with spaces."""
     folder = tmp_path_factory.mktemp("a folder with spaces")
     (folder / "data").mkdir()
-    for path in [*ROOT.glob("*.py"), ROOT / "data" / "loader.py"]:
+    for path in [*ROOT.glob("*.py"), ROOT / "data" / "__init__.py", ROOT / "data" / "loader.py"]:
         shutil.copy(path, folder / path.relative_to(ROOT))
     for name in ("mnist", "fashion_mnist"):
         write_images(folder / "data" / f"{name}_traindata.hdf5", 2500)
@@ -102,8 +101,19 @@ def project(tmp_path_factory):
     return folder
 
 
+# Runs
+
 def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def run_main(monkeypatch, script, *arguments):
+    """Run a script's main() in this process; the constants that --quick changes are put back after
+    the test."""
+    for name in filter(str.isupper, dir(script)):
+        monkeypatch.setattr(script, name, getattr(script, name))
+    monkeypatch.setattr(sys, "argv", [script.__file__, *map(str, arguments)])
+    script.main()
 
 
 class Run(NamedTuple):
@@ -111,8 +121,7 @@ class Run(NamedTuple):
     out: Path
     status: int
     output: str
-    errors: list    # what the script itself wrote to stderr: without TensorFlow's notices
-    seconds: float  # from Ctrl-C to the end
+    errors: list  # what the script itself wrote to stderr: without TensorFlow's notices
 
 
 def run_quick(project, number, out, *arguments, before=(), cwd=None, ctrl_c=False):
@@ -124,47 +133,47 @@ def run_quick(project, number, out, *arguments, before=(), cwd=None, ctrl_c=Fals
     process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True, cwd=cwd,
                                start_new_session=sys.platform != "win32")
-    begin = time.monotonic()
     if ctrl_c:
         process.stdout.read(1)
-        begin = time.monotonic()
         os.killpg(process.pid, signal.SIGINT)
     try:
         output, errors = process.communicate(timeout=300)
     except subprocess.TimeoutExpired:
         process.kill()
         raise
-    seconds = time.monotonic() - begin
     own = [line for line in errors.splitlines()
            if line.startswith(("error", "interrupted", "Traceback", "Exception"))
            or "Error" in line]
-    return Run(out, process.returncode, output, own, seconds)
+    return Run(out, process.returncode, output, own)
 
 
 @pytest.fixture(scope="session")
 def runs(project, tmp_path_factory):
-    """runs[number, kind].result(): quick runs of all scripts, two at a time in the background."""
+    """runs[number, kind].result(): quick runs of the scripts, two at a time in the background."""
     pool, started = ThreadPoolExecutor(2), {}
 
-    def submit(number, kind, *arguments, folder=project, earlier=False, **options):
+    def submit(number, kind, *arguments, folder=project, **options):
         out = tmp_path_factory.mktemp("outputs")
-        if earlier:
+        if kind in ("bad file", "full disk", "Ctrl-C"):
             for name in OUTPUTS[number]:
                 (out / name).write_text("earlier")
         started[number, kind] = pool.submit(run_quick, folder, number, out, *arguments, **options)
+
     for number in SCRIPTS:
         submit(number, "first", cwd=tmp_path_factory.mktemp("another directory"))
         submit(number, "second")
         damaged = tmp_path_factory.mktemp("damaged") / "copy"
         shutil.copytree(project, damaged, ignore=shutil.ignore_patterns("__pycache__"))
         (damaged / "data" / DATA[number]).write_text("no data")
-        submit(number, "bad file", folder=damaged, earlier=True)
-        if sys.platform != "win32":
-            submit(number, "full disk", earlier=True,
-                   before=("sh", "-c", 'ulimit -f 16; exec "$@"', "sh"))
-            submit(number, "Ctrl-C", earlier=True, ctrl_c=True)
-    other = write_sequences(tmp_path_factory.mktemp("other") / "other.hdf5", 300, coding=(0, 1))
-    submit(4, "other year", "--data", other)
+        submit(number, "bad file", folder=damaged)
+    if sys.platform != "win32":
+        submit(1, "Ctrl-C", ctrl_c=True)
+        small_files = 'ulimit -f 16; exec "$@"'
+        submit(2, "full disk", before=("sh", "-c", small_files, "sh"))
+    other_year = write_sequences(tmp_path_factory.mktemp("other") / "other.hdf5", 300, (0, 1))
+    submit(4, "other year", "--data", other_year)
+    course = write_sequences(tmp_path_factory.mktemp("course") / "course.hdf5", 300)
+    submit(4, "course", "--data", course, "--rows-per-person", 25)
     yield started
     pool.shutdown(cancel_futures=True)
 
@@ -174,3 +183,30 @@ def long_runs_first(request):
     """They begin before the first test that needs them, so that they go on beside the others."""
     if any("runs" in item.fixturenames for item in request.session.items):
         request.getfixturevalue("runs")
+
+
+# Training
+
+def recording(tf, model, seen):
+    """The model with a first layer that appends each minibatch of the training to `seen`."""
+    def append(batch):
+        seen.append(batch.copy())
+
+    class Recorder(tf.keras.layers.Layer):
+        def call(self, x, training=False):
+            if training:
+                tf.numpy_function(append, [x], [])
+            return x
+    recorder = Recorder()
+    recorder.supports_jit = False  # a compiled step could not call Python
+    return tf.keras.Sequential([tf.keras.Input(model.input_shape[1:]), recorder, *model.layers])
+
+
+def assert_each_epoch_has_its_own_order(seen, x, epochs):
+    """seen: minibatches that a training of so many epochs met; x (N, ...) what it was to meet,
+    known by its first column."""
+    met = np.concatenate(seen)[:, 0].reshape(epochs, len(x))
+    for order in met:
+        assert np.array_equal(np.sort(order), np.sort(x[:, 0]))
+    for order, following in zip(met, met[1:]):
+        assert (order != following).mean() > 0.9
