@@ -41,8 +41,8 @@ ACTIVATIONS = {"ReLU": (relu, relu_derivative), "tanh": (np.tanh, tanh_derivativ
 
 
 def initial_standard_deviation(activation, n_in, n_out):
-    """He et al. 2015 (arXiv 1502.01852, eq. 10) for ReLU, Glorot and Bengio 2010 (AISTATS, eq. 12)
-    for tanh."""
+    """For ReLU sqrt(2/n_in), He et al. 2015 (arXiv 1502.01852, eq. 10); for tanh
+    sqrt(2/(n_in + n_out)), Glorot and Bengio 2010 (AISTATS, eq. 12)."""
     return (2 / n_in) ** 0.5 if activation == "ReLU" else (2 / (n_in + n_out)) ** 0.5
 
 
@@ -95,8 +95,10 @@ class MLP:
     def errors(self, labels, lowest=1):
         """[delta[0], ..., delta[L]] of the samples of the last forward(), None below `lowest`.
 
+        delta[l] is (n, neurons of layer l), each row that of one sample's own cost, -ln p[label].
         delta[0] is dC/dx: the input has no activation function."""
-        delta = [None] * self.L + [self.a[self.L].copy()]
+        delta = [None] * (self.L + 1)
+        delta[self.L] = self.a[self.L].copy()
         delta[self.L][np.arange(len(labels)), labels] -= 1          # delta[L] = p - y
         for l in range(self.L - 1, lowest - 1, -1):
             delta[l] = delta[l + 1] @ self.W[l + 1]                 # W[l+1]^T delta[l+1]

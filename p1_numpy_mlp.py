@@ -4,7 +4,8 @@
 
 Trains six configurations (two activations, three initial learning rates) for 50 epochs on 50,000
 images, chooses the one with the best accuracy on 10,000 validation images, trains it afresh on all
-60,000, and only then opens the test set. The network itself is in mlp.py: read that first.
+60,000, and only then opens the test set. Each training learns from adversarial examples, part (g),
+by stochastic gradient descent. The network itself is in mlp.py: read that first.
 
 Reads  data/mnist_traindata.hdf5, data/mnist_testdata.hdf5
 Writes outputs/p1_curves.png, p1_curve_<activation>_lr<rate>.png, p1_configurations.csv,
@@ -22,7 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise, product
 from pathlib import Path
 
-# Read by the libraries when they are imported, so set first; a user's own settings give way.
+# Read by the libraries when they are imported, so set first; they overrule the user's own.
 os.environ.update(
     OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1",
     VECLIB_MAXIMUM_THREADS="1",  # trainings share the cores, so each gets one thread of BLAS
@@ -86,7 +87,7 @@ def train(activation, initial_learning_rate, x, y, x_validation=None, y_validati
 def train_all(x, y, x_validation, y_validation, threads):
     """Part (l): train() for each of CONFIGURATIONS, some at a time. Returns what they return.
 
-    numpy works in parallel within its matrix products, so threads are enough. The results are
+    Threads are enough: numpy lets other threads run during a matrix product. The results are
     those of a plain loop, bit for bit."""
     print(f"{len(CONFIGURATIONS)} trainings, {threads} at a time; "
           "the seconds left are those of one training", flush=True)
@@ -116,17 +117,15 @@ def p_of_true_class(network, x, y):
 def adversarial_statistics(network, x, y):
     """What the step to the adversarial examples does to images x (N, 784) of classes y (N,).
 
-    To first order, a step of length epsilon along dC/dx raises an image's cost by epsilon times
-    the length of dC/dx."""
+    Returns numbers for p1_results.json: the median length of an image, the mean rise of the cost
+    (nats), and the same to first order: epsilon times the length of dC/dx."""
     network.forward(x)
     dx = network.errors(y, lowest=0)[0]  # dC/dx
     examples = network.adversarial(y)
-    fall = p_of_true_class(network, x, y) - p_of_true_class(network, examples, y)
     rise = network.cost(examples, y) - network.cost(x, y)
     first_order = EPSILON * np.linalg.norm(dx, axis=1).mean()
     length = np.median(np.linalg.norm(x, axis=1))
-    return {"median_fall_of_probability": float(np.median(fall)),
-            "median_length_of_an_image": float(length),
+    return {"median_length_of_an_image": float(length),
             "adversarial_cost_rise": float(rise),
             "first_order_cost_rise": float(first_order)}
 
@@ -219,17 +218,18 @@ def plot_adversarial(network, x, y, folder):
     figure = plt.figure(figsize=(8.3, 3.3))
     figure.suptitle("Adversarial training (above each image: true class and its probability)",
                     size=10)
+    # The left half is a little wider, for the labels of the rows.
     left, right = figure.subfigures(1, 2, width_ratios=(1.06, 1), wspace=0.03)
     left.suptitle("five typical images", size=10)
     right.suptitle("the five whose probability falls most", size=10)
-    columns = [*left.subplots(3, 5).T, *right.subplots(3, 5).T]
-    for column, index in zip(columns, shown):
-        show(column[0], x[index], f"{y[index]}: {before[index]:.3f}")
-        show(column[1], change[index], "", "RdBu_r", -limit, limit)
-        show(column[2], examples[index], f"{y[index]}: {after[index]:.3f}")
-    columns[0][0].set_ylabel("image")
-    columns[0][1].set_ylabel("change")
-    columns[0][2].set_ylabel("adversarial")
+    images, changes, adversarial = np.hstack([left.subplots(3, 5), right.subplots(3, 5)])
+    for column, index in enumerate(shown):
+        show(images[column], x[index], f"{y[index]}: {before[index]:.3f}")
+        show(changes[column], change[index], "", "RdBu_r", -limit, limit)
+        show(adversarial[column], examples[index], f"{y[index]}: {after[index]:.3f}")
+    images[0].set_ylabel("image")
+    changes[0].set_ylabel("change")
+    adversarial[0].set_ylabel("adversarial")
     save(figure, folder / "p1_adversarial.png")
 
 
@@ -315,8 +315,8 @@ def main():
         folder = Path(folder)
 
         trained = train_all(x_train, y_train, x_validation, y_validation, os.cpu_count())
-        training = np.array([accuracies for _, accuracies, _ in trained])
-        validation = np.array([accuracies for _, _, accuracies in trained])
+        training = np.array([result[1] for result in trained])  # (6, epochs)
+        validation = np.array([result[2] for result in trained])
         best = choose(validation)
         activation, initial_learning_rate = CONFIGURATIONS[best]
         print(f"chosen: {activation}, {initial_learning_rate:g}; "

@@ -21,7 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
-# Read by the libraries when they are imported, so set first; a user's own settings give way.
+# Read by the libraries when they are imported, so set first; they overrule the user's own.
 os.environ.update(
     TF_CPP_MIN_LOG_LEVEL="3",  # quiet
     CUDA_VISIBLE_DEVICES="-1", TF_ENABLE_ONEDNN_OPTS="0",  # so that equal runs give equal numbers
@@ -70,7 +70,8 @@ def build():
 def train(seed, x, y, x_validation, y_validation):
     """Train one network. x (N, 784), y (N,) classes; the same for validation.
 
-    Returns the model and Keras' history: {name of a measure: its values after each epoch}."""
+    Returns the model and Keras' history: {name of a measure: its value in each epoch}. Training
+    values are counted during the epoch, with dropout; validation values after it, without."""
     keras.utils.set_random_seed(seed)
     # A trap for all who set Keras' seed: fit() on arrays then repeats one order of the samples in
     # every epoch. This pipeline draws a new order for each epoch.
@@ -99,12 +100,14 @@ def mistakes_of(counts):
 
 
 def confused_by_row(counts):
-    """Part 2, by row: what class m is most often taken for. (10, 10) -> (10,), for all m."""
+    """Part 2, by row: what class m is most often taken for. (10, 10) -> (10,), for all m; the first
+    of equals."""
     return mistakes_of(counts).argmax(axis=1)
 
 
 def confused_by_column(counts):
-    """Part 2, by column: what is most often taken for class m. (10, 10) -> (10,), for all m."""
+    """Part 2, by column: what is most often taken for class m. (10, 10) -> (10,), for all m; the
+    first of equals."""
     return mistakes_of(counts).argmax(axis=0)
 
 
@@ -180,7 +183,7 @@ def show_mistakes(panels, i, j, x, y, p):
 
 def plot_mistakes(i, j, x, y, p, folder):
     """Test images of class i taken for j, and of j taken for i."""
-    figure, (upper, lower) = plt.subplots(2, 8, figsize=(8.3, 3.6))
+    figure, (upper, lower) = plt.subplots(2, 8, figsize=(8.3, 3.8))
     show_mistakes(upper, i, j, x, y, p)
     show_mistakes(lower, j, i, x, y, p)
     figure.suptitle("Test images and the probability of the predicted class, from the surest "
@@ -234,7 +237,8 @@ def write_matrix(counts, folder):
 def answer_part_2(matrices, folder):
     """Print and write both readings of "confused for class m". matrices (seeds, 10, 10): counts.
 
-    The counts of all networks together decide; rates are given the true class."""
+    The counts of all networks together decide; rates are given the true class. The networks met
+    the same images, so the rate of their summed counts is the mean of their rates."""
     total = matrices.sum(axis=0)
     first_rates, mean_rates = rates_of(matrices[0]), rates_of(total)
     by_row, by_column = confused_by_row(total), confused_by_column(total)

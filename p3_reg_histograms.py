@@ -21,7 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
-# Read by the libraries when they are imported, so set first; a user's own settings give way.
+# Read by the libraries when they are imported, so set first; they overrule the user's own.
 os.environ.update(
     TF_CPP_MIN_LOG_LEVEL="3",  # quiet
     CUDA_VISIBLE_DEVICES="-1", TF_ENABLE_ONEDNN_OPTS="0",  # so that equal runs give equal numbers
@@ -144,7 +144,10 @@ def describe(weights, dead, rare):
 plt.rcdefaults()  # whatever the user's matplotlibrc says
 plt.rcParams.update({"figure.constrained_layout.use": True, "axes.grid": True, "grid.alpha": 0.3,
                      "axes.spines.top": False, "axes.spines.right": False, "font.size": 10})
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "0.2"  # living units, dead units, before training
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "0.2"  # all units, dead units, before training
+# For each layer: bins of its two panels, odd so that one has 0 in its middle; reach of the second.
+BINS = {1: (121, 801), 2: (41, 81)}
+MIDDLE = {1: 0.25, 2: 1.5}
 TITLES = {"A": "A: 128 units, no regularization", "B": "B: 48 units, L2 0.0001, dropout 0.2"}
 
 
@@ -170,45 +173,40 @@ def plot_histograms(networks, folder):
     """A page of all histograms, A and B on the same axes, and a picture for each network and layer.
 
     networks: {"A" or "B": (initial weights, trained weights, dead units)}."""
-    arrays = {}  # by network and layer, units first, as draw_histogram() takes them
-    for name, (initial, trained, dead) in networks.items():
-        arrays[name, 1] = initial[0].T, trained[0].T, dead
-        arrays[name, 2] = initial[2], trained[2], dead
-    largest = {layer: max(np.abs(arrays[name, layer][1]).max() for name in "AB")
-               for layer in (1, 2)}
-    coarse = np.linspace(-largest[1], largest[1], 122)
-    fine = np.linspace(-largest[1], largest[1], 802)
-    of_layer_2 = np.linspace(-largest[2], largest[2], 46)
+    page, panels = plt.subplots(4, 2, figsize=(8.3, 10.5), sharex="row", sharey="row")
+    for layer in (1, 2):
+        arrays = {}  # units first, as draw_histogram() takes them
+        for name, (initial, trained, dead) in networks.items():
+            if layer == 1:
+                arrays[name] = initial[0].T, trained[0].T, dead
+            else:
+                arrays[name] = initial[2], trained[2], dead
+        largest = max(np.abs(trained).max() for _, trained, _ in arrays.values())
+        coarse_bins, fine_bins = BINS[layer]
+        coarse = np.linspace(-largest, largest, coarse_bins + 1)
+        fine = np.linspace(-largest, largest, fine_bins + 1)
+        rows = panels[:2] if layer == 1 else panels[2:]
+        for column, name in enumerate("AB"):
+            whole, middle = rows[:, column]
+            draw_histogram(whole, *arrays[name], coarse, log=True)
+            draw_histogram(middle, *arrays[name], fine)
+            middle.set_xlim(-MIDDLE[layer], MIDDLE[layer])
+            whole.set_title(f"layer {layer}, all weights, log axis", size=10)
+            middle.set_title(f"layer {layer}, middle", size=10)
+            if layer == 1:
+                whole.set_title(f"{TITLES[name]}\nlayer 1, all weights, log axis", size=10)
 
-    page, panels = plt.subplots(3, 2, figsize=(8.3, 8.6), sharex="row", sharey="row")
-    for column, name in enumerate("AB"):
-        tails, middle, second = panels[:, column]
-        draw_histogram(tails, *arrays[name, 1], coarse, log=True)
-        draw_histogram(middle, *arrays[name, 1], fine)
-        draw_histogram(second, *arrays[name, 2], of_layer_2)
-        tails.set_title(f"{TITLES[name]}\nlayer 1, all weights, log axis", size=10)
-        middle.set_title("layer 1, middle", size=10)
-        second.set_title("layer 2", size=10)
-        middle.set_xlim(-0.25, 0.25)
+        for column, name in enumerate("AB"):
+            whole, middle = rows[:, column]
+            figure, (left, right) = plt.subplots(1, 2, figsize=(8.3, 3.8))
+            draw_histogram(left, *arrays[name], coarse, log=True)
+            draw_histogram(right, *arrays[name], fine)
+            left.set(title="all weights, log axis", xlim=whole.get_xlim(), ylim=whole.get_ylim())
+            right.set(title="middle", xlim=middle.get_xlim(), ylim=middle.get_ylim())
+            figure.suptitle(f"{TITLES[name]}: layer {layer}")
+            figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+            save(figure, folder / f"p3_hist_{name}_layer{layer}.png")
     page.legend(*panels[1, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-
-    for column, name in enumerate("AB"):
-        tails, middle, second = panels[:, column]
-        figure, (left, right) = plt.subplots(1, 2, figsize=(8.3, 3.8))
-        draw_histogram(left, *arrays[name, 1], coarse, log=True)
-        draw_histogram(right, *arrays[name, 1], fine)
-        left.set(title="all weights, log axis", xlim=tails.get_xlim(), ylim=tails.get_ylim())
-        right.set(title="middle", xlim=middle.get_xlim(), ylim=middle.get_ylim())
-        figure.suptitle(f"{TITLES[name]}: layer 1")
-        figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=3)
-        save(figure, folder / f"p3_hist_{name}_layer1.png")
-
-        figure, axes = plt.subplots(figsize=(8.3, 3.8))
-        draw_histogram(axes, *arrays[name, 2], of_layer_2)
-        axes.set(xlim=second.get_xlim(), ylim=second.get_ylim())
-        figure.suptitle(f"{TITLES[name]}: layer 2")
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
-        save(figure, folder / f"p3_hist_{name}_layer2.png")
     save(page, folder / "p3_histograms.png")
 
 
@@ -250,7 +248,7 @@ def plot_pixels(networks, x, folder):
     figure.colorbar(image, ax=panels[:2], location="bottom", aspect=30, shrink=0.7,
                     label="rms of the weights from the pixel")
     share = panels[2].imshow(100 * inked, cmap="gray", vmin=0, vmax=100)
-    panels[2].set_title("training images\nin which it is inked", size=10)
+    panels[2].set_title("training images\nwith ink in the pixel", size=10)
     figure.colorbar(share, ax=panels[2], location="bottom", label="%")
     for axes in panels:
         axes.contour(inked < RARELY, [0.5], colors="#56B4E9", linewidths=1)

@@ -27,7 +27,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-# Read by the libraries when they are imported, so set first; a user's own settings give way.
+# Read by the libraries when they are imported, so set first; they overrule the user's own.
 os.environ.update(
     TF_CPP_MIN_LOG_LEVEL="3",  # quiet
     CUDA_VISIBLE_DEVICES="-1", TF_ENABLE_ONEDNN_OPTS="0",  # so that equal runs give equal numbers
@@ -61,6 +61,7 @@ class Setting(NamedTuple):
 
 INPUTS, HIDDEN = 20, 20  # fixed by the homework
 FOLDS = 5  # an 80/20 split, five times: every row validates once, so that no lucky split decides
+SPLIT_SEED = 0
 BATCH_SIZE = 16  # fixed by the homework
 EPOCHS = 30  # for all: a best epoch picked on the validation rows would flatter the result
 SETTINGS = {
@@ -73,7 +74,7 @@ SETTINGS = {
 }
 FILTERS, FILTER_WIDTH = 20, 6  # of the convolution; the rest of it is the homework's network
 LAGS = range(1, 11)  # how many places two presses are apart
-SILENT = 0.01  # a neuron whose output weight is smaller than this says nothing: L2 switched it off
+SILENT = 0.01  # a neuron with a smaller output weight says next to nothing
 
 
 def build(inputs, setting):
@@ -101,7 +102,8 @@ def build_convolution(inputs, setting):
 def train(model, setting, seed, x, y, x_validation, y_validation):
     """Train a fresh model. x (N, inputs), y (N, 1): 1 for human; the same for validation.
 
-    Returns Keras' history: {name of a measure: its values after each epoch}."""
+    Returns Keras' history: {name of a measure: its value in each epoch}. Training values are
+    counted during the epoch, with dropout; validation values after it, without."""
     # A trap for all who set Keras' seed: fit() on arrays then repeats one order of the samples in
     # every epoch. This pipeline draws a new order for each epoch.
     minibatches = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(len(x), seed=seed)
@@ -122,13 +124,15 @@ class Result(NamedTuple):
     """What cross_validate() returns."""
     weights: list         # of each fold's network
     histories: list       # Keras' history of each fold
-    log_odds: np.ndarray  # (N,) ln p/(1-p) that a human wrote the row, by a network that had not
-    right: np.ndarray     # (N,) seen it; and whether this is on the right side of 0
+    log_odds: np.ndarray  # (N,) ln p/(1-p) that a human wrote the row, by a network new to it
+    right: np.ndarray     # (N,) booleans: whether log_odds has the sign of the label
 
 
 def cross_validate(name, x, human, folds, setting, build_model=build):
-    """Train once for each fold. x (N, inputs), human (N,) booleans, folds (N,): the fold in which a
-    row is held out."""
+    """Train once for each fold, and judge each row by the network that has not seen it.
+
+    x (N, inputs), human (N,) booleans, folds (N,): the fold in which a row is held out. name is
+    for the screen; build_model(inputs, setting) makes a fresh network."""
     x, y = x.astype(np.float32), human.astype(np.float32)[:, None]
     weights, histories, log_odds = [], [], np.empty(len(x))
     print(f"{name}: ", end="", flush=True)
@@ -137,7 +141,7 @@ def cross_validate(name, x, human, folds, setting, build_model=build):
         keras.utils.set_random_seed(fold)
         model = build_model(x.shape[1], setting)
         history = train(model, setting, fold, x[~held_out], y[~held_out], x[held_out], y[held_out])
-        p = np.clip(model(x[held_out]).numpy()[:, 0], 1e-6, 1 - 1e-6)
+        p = np.clip(model(x[held_out]).numpy()[:, 0], 1e-6, 1 - 1e-6)  # no log of 0
         log_odds[held_out] = np.log(p / (1 - p))
         weights.append(model.get_weights())
         histories.append(history)
@@ -155,8 +159,9 @@ def cross_entropy(log_odds, human):
 def rows_and_people(data, rows_per_person):
     """All rows (N, 20), whether each is human (N,), and the number of its person (N,), from 0.
 
-    Each person gets machine rows too, as many as human ones, so that both sides of a split are
-    balanced. Where nobody is known, or fewer than FOLDS people, each row is a person of its own."""
+    The machine rows are dealt out to the people in the same order, so that both sides of a split
+    are balanced where the file has as many of each. Where nobody is known, or fewer than FOLDS
+    people, each row is a person of its own."""
     number = len(data.human)
     person = data.person
     if rows_per_person:
@@ -171,8 +176,8 @@ def rows_and_people(data, rows_per_person):
 
 def folds_of(person):
     """The fold of each row (N,): people (N,), numbered from 0, are dealt out at random."""
-    fold_of_person = np.random.default_rng(0).permutation(person.max() + 1) % FOLDS
-    return fold_of_person[person]
+    shuffled = np.random.default_rng(SPLIT_SEED).permutation(person.max() + 1)
+    return shuffled[person] % FOLDS
 
 
 def over_people(values, person):
@@ -217,7 +222,7 @@ def four_grams(rows):
     return np.stack([(codes == code).mean(axis=1) for code in range(16)], axis=1)
 
 
-def balance_of_windows(rows, width=6):
+def imbalance_of_windows(rows, width=6):
     """(n, 20) -> (n,): mean square of the sum of `width` neighbours, as -1 and +1, over width.
 
     1 for a fair coin; below 1 where a stretch holds about as many of each."""
@@ -225,23 +230,28 @@ def balance_of_windows(rows, width=6):
     return (windows.sum(axis=2) ** 2).mean(axis=1) / width
 
 
-FEATURES = {  # name: (n, 20) rows -> (n, inputs), centred and scaled by what coin flips have
+FEATURES = {  # name: a function from rows (n, 20) to features (n, inputs)
+    # 0 to 19, one-hot
     "number of transitions": lambda rows: np.eye(INPUTS)[transitions(rows)],
+    # mean 0 and standard deviation 1 for a coin
     "products at lags 1 to 10": lambda rows: lag_products(rows) * np.sqrt(INPUTS - np.array(LAGS)),
+    # less what a coin has on average
     "counts of 4-grams": lambda rows: (INPUTS - 3) * (four_grams(rows) - 1 / 16),
 }
 
 
 def all_rows():
-    """All 2^20 rows of -1 and +1."""
-    bits = np.arange(2 ** INPUTS)[:, None] >> np.arange(INPUTS) & 1
-    return 2.0 * bits - 1
+    """All 2^20 rows of -1 and +1, (2^20, 20)."""
+    numbers = np.arange(2 ** INPUTS)
+    bits = [(numbers >> place) & 1 for place in range(INPUTS)]
+    return 2.0 * np.stack(bits, axis=1) - 1
 
 
 def what_it_says(weights, x, coding):
     """What a network says of single presses and of pairs, exactly.
 
-    weights [W (20, hidden), b, v (hidden, 1), c]; x: all_rows(). Let f be the network's log-odds.
+    weights [W (20, hidden), b, v (hidden, 1), c]; x: all_rows(); coding: the two values that the
+    network takes. Let f be the network's log-odds.
     The products of presses are orthonormal over all rows (they are the Walsh functions), so the
     mean of f x[i] is what press i says alone, the mean of f x[i] x[j] is what the pair says, and
     their squares, over the variance of f, are shares that add up to 1 with the higher orders.
@@ -259,10 +269,14 @@ def what_it_says(weights, x, coding):
 
 def same_sign(weights, lag):
     """Of pairs of weights into a neuron, from inputs `lag` places apart, the share that have one
-    sign: for the neurons that speak for the machine (output weight below 0), and for a human."""
+    sign: for the neurons that speak for the machine (output weight below 0), and for a human.
+    None where there are no such neurons."""
     W, _, v, _ = weights
     same = (W[lag:] * W[:-lag] > 0).mean(axis=0)
-    return same[v[:, 0] < -SILENT].mean(), same[v[:, 0] > SILENT].mean()
+    shares = []
+    for kind in (v[:, 0] < -SILENT, v[:, 0] > SILENT):
+        shares.append(float(same[kind].mean()) if kind.any() else None)
+    return shares
 
 
 def add_rows(log_odds, human, person, number):
@@ -296,14 +310,14 @@ def save(figure, path):
 
 
 def plot_learning_curve(history, name, folder):
-    """The submitted network: probability of correct classification after each epoch."""
+    """The network of p4_model.hdf5: probability of correct classification in each epoch."""
     figure, axes = plt.subplots(figsize=(8.3, 4))
     epochs = range(1, len(history["accuracy"]) + 1)
     axes.plot(epochs, 100 * np.array(history["accuracy"]), **TRAINING)
     axes.plot(epochs, 100 * np.array(history["val_accuracy"]), **VALIDATION)
     axes.axhline(50, color="0.7", linewidth=0.8)
     axes.set(xlabel="epoch", ylabel="probability of correct classification (%)")
-    axes.set_title(f"Human or machine? The submitted network ({name})", size=10)
+    axes.set_title(f"Human or machine? 20-20-1, {name}, first split (grey: a guess)", size=10)
     axes.legend()
     save(figure, folder / "p4_learning_curve.png")
 
@@ -346,12 +360,14 @@ def plot_weights(weights, folder):
     matrix.set(xlabel="hidden neuron", ylabel="input position")
     for axes in (output, matrix):
         axes.grid(False)
-    left, right = (v < -SILENT).sum(), (v <= SILENT).sum()  # between them silent neurons
+    machine_end = (v < -SILENT).sum()
+    silent_end = (v <= SILENT).sum()
     for axes in (output, matrix):
-        axes.vlines([left - 0.5, right - 0.5], 0, 1, transform=axes.get_xaxis_transform(),
-                    color="black", linewidth=1.5)
-    for first, end, side in ((0, left, "speak for the machine"), (left, right, "silent"),
-                             (right, HIDDEN, "speak for a human")):
+        axes.axvline(machine_end - 0.5, color="black", linewidth=1.5)
+        axes.axvline(silent_end - 0.5, color="black", linewidth=1.5)
+    sides = ((0, machine_end, "speak for the machine"), (machine_end, silent_end, "silent"),
+             (silent_end, HIDDEN, "speak for a human"))
+    for first, end, side in sides:
         if end > first:
             output.text((first + end - 1) / 2, 1.05, side, ha="center", va="bottom",
                         transform=output.get_xaxis_transform())
@@ -360,17 +376,17 @@ def plot_weights(weights, folder):
     save(figure, folder / "p4_weights.png")
 
 
-def plot_lags(of_networks, of_people, folder):
-    """What pairs of presses say, by their lag: (networks, 10), and of people (10, 2): the mean
-    product and half of its interval."""
+def plot_lags(coefficients, human_products, folder):
+    """What pairs of presses say, by their lag: the networks' coefficients (networks, 10), and the
+    mean products of human rows with half of their intervals (10, 2)."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.3, 3.4))
-    left.plot(LAGS, of_networks[0], "o", color="#009E73", label="submitted network")
-    left.plot(LAGS, of_networks[1], ".", color="black", label="other folds")
-    left.plot(LAGS, of_networks[2:].T, ".", color="black")
+    left.plot(LAGS, coefficients[0], "o", color="#009E73", label="network of p4_model.hdf5")
+    left.plot(LAGS, coefficients[1], ".", color="black", label="other folds")
+    left.plot(LAGS, coefficients[2:].T, ".", color="black")
     left.set(xlabel="lag (places apart)", ylabel="mean coefficient of a pair", xticks=LAGS)
     left.set_title("Networks: what equal presses say\n(above 0: a human)", size=10)
     left.legend()
-    means, halves = np.transpose(of_people)
+    means, halves = np.transpose(human_products)
     right.errorbar(LAGS, means, yerr=halves, fmt="o", color="#56B4E9", capsize=4)
     right.set(xlabel="lag (places apart)", ylabel="mean product of two presses", xticks=LAGS)
     right.set_title("People: how often presses are equal\n(0: a coin; 95% interval over people)",
@@ -381,16 +397,17 @@ def plot_lags(of_networks, of_people, folder):
 
 
 def plot_features(table, folder):
-    """Accuracy on held-out rows. table: {features: (mean, half of interval, ...)}, in %."""
-    figure, axes = plt.subplots(figsize=(8.3, 3))
-    means = [row[0] for row in table.values()]
-    halves = [row[1] for row in table.values()]
-    axes.errorbar(means, range(len(table)), xerr=halves, fmt="o", color="#009E73", capsize=4)
-    axes.set_yticks(range(len(table)), table)
-    axes.set_ylim(len(table) - 0.5, -0.5)
-    axes.set_xlabel("rows right (%), with its 95% interval")
-    axes.set_title("Held-out rows: the same network on different features, and a convolution",
-                   size=10)
+    """What features gain over raw presses. table: {features: (accuracy, half of its interval, gain,
+    half of its interval)}, in % and points; raw presses first."""
+    names = list(table)[1:]
+    gains = [table[name][2] for name in names]
+    halves = [table[name][3] for name in names]
+    figure, axes = plt.subplots(figsize=(8.3, 2.6))
+    axes.errorbar(gains, range(len(names)), xerr=halves, fmt="o", color="#009E73", capsize=4)
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_xlabel("gain over raw presses on held-out rows (points), with its 95% interval")
     save(figure, folder / "p4_features.png")
 
 
@@ -411,8 +428,9 @@ def write_settings(explored, human, folder):
                      f"{100 * result.right.mean():.1f}", f"{training_entropy:.4f}",
                      f"{validation_entropy:.4f}"])
     write_csv(folder / "p4_settings.csv",
-              ["setting", "initial learning rate", "training accuracy (%)",
-               "validation accuracy (%)", "training cross-entropy", "validation cross-entropy"],
+              ["setting", "initial learning rate", "training accuracy in the last epoch (%)",
+               "validation accuracy (%)", "training cross-entropy in the last epoch",
+               "validation cross-entropy"],
               rows)
 
 
@@ -434,13 +452,13 @@ def write_weights(W, folder):
               [[i + 1, *(f"{weight:.9g}" for weight in row)] for i, row in enumerate(W)])
 
 
-def write_lags(of_networks, of_people, machine, folder):
+def write_lags(coefficients, human_products, machine_products, folder):
     """As plot_lags(), and the machine's mean products (10,)."""
     rows = []
     for k, lag in enumerate(LAGS):
-        mean, half = of_people[k]
-        rows.append([lag, f"{mean:.4f}", f"{half:.4f}", f"{machine[k]:.4f}",
-                     *(f"{coefficient:.4f}" for coefficient in of_networks[:, k])])
+        mean, half = human_products[k]
+        rows.append([lag, f"{mean:.4f}", f"{half:.4f}", f"{machine_products[k]:.4f}",
+                     *(f"{coefficient:.4f}" for coefficient in coefficients[:, k])])
     networks = [f"mean pair coefficient, network of fold {fold + 1}" for fold in range(FOLDS)]
     write_csv(folder / "p4_lags.csv",
               ["lag", "human mean product", "half of 95% interval", "machine mean product",
@@ -453,36 +471,36 @@ def ask_networks(networks, data, person, folder):
     networks: weights of each; person (n,) of the human rows. Returns numbers for
     p4_results.json."""
     x = all_rows()
-    by_lag, singles, pairs = [], [], []
+    coefficients, singles, pairs = [], [], []
     for weights in networks:
-        coefficients, share_of_singles, share_of_pairs = what_it_says(weights, x, data.coding)
-        by_lag.append([np.diag(coefficients, lag).mean() for lag in LAGS])
+        of_pairs, share_of_singles, share_of_pairs = what_it_says(weights, x, data.coding)
+        coefficients.append([np.diag(of_pairs, lag).mean() for lag in LAGS])
         singles.append(round(share_of_singles, 4))
         pairs.append(round(share_of_pairs, 4))
-    by_lag = np.array(by_lag)
-    of_people = [over_people(products, person) for products in lag_products(data.human).T]
-    of_machine = lag_products(data.machine).mean(axis=0)
-    write_lags(by_lag, of_people, of_machine, folder)
-    plot_lags(by_lag, of_people, folder)
+    coefficients = np.array(coefficients)
+    human_products = [over_people(products, person) for products in lag_products(data.human).T]
+    machine_products = lag_products(data.machine).mean(axis=0)
+    write_lags(coefficients, human_products, machine_products, folder)
+    plot_lags(coefficients, human_products, folder)
 
-    one_apart = np.array([same_sign(weights, 1) for weights in networks]).round(4)
-    two_apart = np.array([same_sign(weights, 2) for weights in networks]).round(4)
-    balance, half = over_people(balance_of_windows(data.human), person)
+    one_apart = [same_sign(weights, 1) for weights in networks]
+    two_apart = [same_sign(weights, 2) for weights in networks]
+    imbalance, half = over_people(imbalance_of_windows(data.human), person)
     return {
         "share_of_single_presses_in_each_network": singles,
         "share_of_pairs_in_each_network": pairs,
         "silent_neurons_in_each_network": [int((np.abs(weights[2]) <= SILENT).sum())
                                            for weights in networks],
-        "same_sign_1_apart_in_machine_neurons": one_apart[:, 0].tolist(),
-        "same_sign_1_apart_in_human_neurons": one_apart[:, 1].tolist(),
-        "same_sign_2_apart_in_machine_neurons": two_apart[:, 0].tolist(),
-        "same_sign_2_apart_in_human_neurons": two_apart[:, 1].tolist(),
+        "same_sign_1_apart_in_machine_neurons": [machine for machine, _ in one_apart],
+        "same_sign_1_apart_in_human_neurons": [human for _, human in one_apart],
+        "same_sign_2_apart_in_machine_neurons": [machine for machine, _ in two_apart],
+        "same_sign_2_apart_in_human_neurons": [human for _, human in two_apart],
         "neighbours_differ": transitions(data.human).mean() / (INPUTS - 1),
         "transitions_of_people_vary_times_chance": spread_of_people(transitions(data.human),
                                                                     person),
-        "balance_of_6_presses_human": balance,
-        "balance_of_6_presses_half_of_interval": half,
-        "balance_of_6_presses_machine": balance_of_windows(data.machine).mean()}
+        "imbalance_of_6_presses_human": imbalance,
+        "imbalance_of_6_presses_half_of_interval": half,
+        "imbalance_of_6_presses_machine": imbalance_of_windows(data.machine).mean()}
 
 
 def write_patterns(rows, human, person, folder):
@@ -513,7 +531,7 @@ def compare_features(results, person, folder):
               [[name, *(f"{value:.1f}" for value in row)] for name, row in table.items()])
 
 
-def write_rows(raw, products, human, person, folder):
+def write_added_rows(raw, products, human, person, folder):
     """What more rows of one person tell; for numbers of rows that two people at least have."""
     rows_of_person = np.bincount(person[human])
     table = []
@@ -533,9 +551,10 @@ def write_rows(raw, products, human, person, folder):
 def write_model(path, weights, setting):
     """An HDF5 model that loads, compiled, in TensorFlow 2.2 (2020), 2.15 (last Keras 2) and now.
 
-    Keras 3 reads what Keras 2 saved, but not the reverse. So this writes what TensorFlow 2.2 would
-    have saved: `batch_input_shape`, no key younger than 2020, and all text as bytes, on which that
-    Keras calls decode(). Dropout does nothing outside training and is left out."""
+    Written by hand, for the auto-grader: Keras 3 reads what Keras 2 saved, but not the reverse. So
+    this is what TensorFlow 2.2 would have saved: `batch_input_shape`, no key younger than 2020, and
+    all text as bytes, on which that Keras calls decode(). Dropout does nothing outside training
+    and is left out."""
     penalty = None
     if setting.l1 or setting.l2:
         penalty = {"class_name": "L1L2", "config": {"l1": setting.l1, "l2": setting.l2}}
@@ -665,7 +684,7 @@ def main():
         write_weights(weights[0], folder)
         plot_weights(weights, folder)
 
-        numbers = ask_networks(submitted.weights, data, person[human], folder)
+        answers = ask_networks(submitted.weights, data, person[human], folder)
         write_patterns(rows, human, person, folder)
 
         results = {"raw presses": submitted}
@@ -676,14 +695,14 @@ def main():
         compare_features(results, person, folder)
         split_by_people = person.max() + 1 < len(data.human)
         if split_by_people:
-            write_rows(submitted, results["products at lags 1 to 10"], human, person, folder)
+            write_added_rows(submitted, results["products at lags 1 to 10"], human, person, folder)
 
         numbers = {
             "quick": arguments.quick, "source": data.source, "human_rows": len(data.human),
             "machine_rows": len(data.machine), "coding": data.coding,
             "split_by": "people" if split_by_people else "rows", "people": int(person.max() + 1),
             "epochs": EPOCHS, "submitted": chosen,
-            "validation_accuracy": submitted.right.mean(), **numbers,
+            "validation_accuracy": submitted.right.mean(), **answers,
             "seconds": round(time.perf_counter() - begin)}
         (folder / "p4_results.json").write_text(json.dumps(numbers, indent=1), encoding="utf-8")
         for path in folder.iterdir():

@@ -50,7 +50,8 @@ def load_images(path, count=None):
                 "one-hot (N, 10) or classes (N,)")
         _expect(len(xdata) == len(ydata), "xdata and ydata",
                 f"{len(xdata)} and {len(ydata)} rows", "equally many")
-        count = count or len(xdata)
+        if count is None:
+            count = len(xdata)
         _expect(len(xdata) >= count, "xdata", f"{len(xdata)} images", f"{count} at least")
         divisor = file.attrs.get("pixel_divisor", 255)
         _expect(divisor in (255, 256), "pixel_divisor", divisor, "255 or 256")
@@ -181,8 +182,9 @@ def _classes(values):
         one_hot = np.isin(values, (0, 1)).all() and (values.sum(axis=1) == 1).all()
         _expect(one_hot, "ydata", "rows that are not one-hot", "one 1 and nine 0 in each row")
         return values.argmax(axis=1).astype(np.int64)
-    _expect(np.isin(values, range(10)).all(), "ydata",
-            f"classes from {values.min():g} to {values.max():g}", "whole numbers 0..9")
+    wrong = values[~np.isin(values, range(10))]
+    if wrong.size:
+        raise DataError(f"ydata: found class {wrong[0]:g}; expected whole numbers 0..9")
     return values.reshape(-1).astype(np.int64)
 
 

@@ -4,7 +4,7 @@
     python tests/search_p1.py 4 15     (rows 4 and 15 alone: prints, writes nothing)
     python tests/search_p1.py --quick    (seconds, little data, prints and writes nothing)
 
-The network, the learning rates of the epochs and the minibatches are those of p1_numpy_mlp.py. Each
+The halvings of the learning rate, the minibatches and the epochs are those of p1_numpy_mlp.py. Each
 row of TRIALS trains on the first 50,000 images from two seeds that the script does not use, and is
 judged on the last 10,000 by its mean accuracy (%) over the last ten of 50 epochs. The rule for the
 size of the network: the cheapest within 0.1 points of the best. The test file is not opened.
@@ -36,7 +36,7 @@ TRIALS = (  # activation, hidden layers, initial learning rate, epsilon, L2
     ("ReLU", (300, 300, 300), 0.4, 1.0, 0),
     ("ReLU", (512,), 0.4, 0.7, 0),
     ("ReLU", (512,), 0.4, 1.0, 0),
-    ("ReLU", (300, 300), 0.4, 0, 0),      # plain SGD
+    ("ReLU", (300, 300), 0.4, 0, 0),      # plain SGD, these three
     ("ReLU", (300, 300), 0.2, 0, 0),
     ("ReLU", (300, 300), 0.1, 0, 0),
     ("ReLU", (300, 300), 0.4, 0, 3e-5),   # the textbook L2, l2 / 2 times the squares
@@ -69,6 +69,8 @@ def main():
     parser.add_argument("--quick", action="store_true", help="a smoke test, writes nothing")
     arguments = parser.parse_args()
     trials, images = TRIALS, 60_000
+    if any(row not in range(1, len(TRIALS) + 1) for row in arguments.rows):
+        parser.error(f"rows are 1 to {len(TRIALS)}")
     if arguments.rows:
         trials = [TRIALS[row - 1] for row in arguments.rows]
     if arguments.quick:
@@ -78,10 +80,11 @@ def main():
     running, rows = [], []
     for trial in trials:
         running.append([pool.submit(try_setting, trial, seed, x, y) for seed in SEEDS])
-    for (activation, hidden, *numbers), futures in zip(trials, running):
+    for trial, futures in zip(trials, running):
+        activation, hidden, rate, epsilon, l2 = trial
         layers = "-".join(map(str, hidden))
         accuracies = [f"{future.result():.2f}" for future in futures]
-        rows.append([activation, layers, *numbers, *accuracies])
+        rows.append([activation, layers, rate, epsilon, l2, *accuracies])
         print(*rows[-1], flush=True)
     if arguments.rows or arguments.quick:
         return

@@ -178,7 +178,7 @@ def test_histograms_are_densities_with_the_share_of_dead_units(
         return densities, edges, patches
     monkeypatch.setattr(Axes, "hist", recorded)
     p3.plot_histograms(networks, tmp_path)
-    assert len(drawn) == 24  # in 12 panels: after training, and before
+    assert len(drawn) == 32  # in 16 panels: after training, and before
     for (axes, (dead, all_units), edges), (same, initial, _) in zip(drawn[::2], drawn[1::2]):
         assert same is axes
         assert area(all_units, edges) == pytest.approx(1) == area(initial, edges)
@@ -190,11 +190,11 @@ def test_histograms_are_densities_with_the_share_of_dead_units(
 
 def test_histograms_of_both_networks_have_the_same_bins_and_axes(networks, figures, tmp_path):
     p3.plot_histograms(networks, tmp_path)
-    pairs = [row for row in np.reshape(figures["p3_histograms.png"].axes, (3, 2))]
+    pairs = [row for row in np.reshape(figures["p3_histograms.png"].axes, (4, 2))]
     for layer in (1, 2):
         pairs += zip(figures[f"p3_hist_A_layer{layer}.png"].axes,
                      figures[f"p3_hist_B_layer{layer}.png"].axes)
-    assert len(pairs) == 6
+    assert len(pairs) == 8
     for of_A, of_B in pairs:
         assert of_A.get_xlim() == of_B.get_xlim() and of_A.get_ylim() == of_B.get_ylim()
         assert of_A.get_yscale() == of_B.get_yscale()

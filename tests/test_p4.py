@@ -351,7 +351,7 @@ def test_picture_of_the_weights_parts_the_kinds_of_neurons(monkeypatch, tmp_path
     image = matrix.images[0]
     assert np.array_equal(image.get_array(), W[:, np.argsort(v[:, 0])])
     assert image.get_clim()[0] == -image.get_clim()[1]
-    borders = [line[0, 0] for lines in matrix.collections for line in lines.get_segments()]
+    borders = [line.get_xdata()[0] for line in matrix.get_lines()]
     assert borders == [8 - 0.5, 10 - 0.5]  # silent neurons between them
 
 
@@ -407,7 +407,7 @@ def test_balance_of_windows(rows):
     for row in ROWS.astype(int):
         sums = [row[i:i + 6].sum() for i in range(15)]
         expected.append(np.mean(np.square(sums)) / 6)
-    np.testing.assert_allclose(p4.balance_of_windows(rows), expected)
+    np.testing.assert_allclose(p4.imbalance_of_windows(rows), expected)
 
 
 def test_feature_sets_are_centred_and_scaled_by_coin_flips():
