@@ -1,6 +1,6 @@
 """Problem 1: a multilayer perceptron for MNIST, trained by backpropagation written out in numpy.
 
-    python p1_numpy_mlp.py      (about 7 minutes on two cores)
+    python p1_numpy_mlp.py      (about 5 minutes on two cores)
 
 Trains six configurations (two activations, three initial learning rates) for 50 epochs on 50,000
 images, chooses the one with the best accuracy on 10,000 validation images, trains it afresh on all
