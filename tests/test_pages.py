@@ -245,7 +245,9 @@ def test_claims_of_problem_2():
     chosen = row_of("p2_search.csv", {
         "initial learning rate": f"{result['learning_rate']}",
         "minibatch": f"{result['batch_size']}", "epochs": f"{result['epochs']}"})
-    assert float(chosen["mean (%)"]) >= best - 0.1
+    good_enough = [row for row in rows if float(row["mean (%)"]) >= best - 0.1]
+    cheapest = min(good_enough, key=lambda row: float(row["seconds of a training"]))
+    assert chosen == cheapest and len(good_enough) > 1
 
 
 # Problem 3
