@@ -251,9 +251,10 @@ def what_it_says(weights, x, coding):
     """What a network says of single presses and of pairs, exactly.
 
     weights [W (20, hidden), b, v (hidden, 1), c]; x: all_rows(); coding: the two values that the
-    network takes. Let f be the network's log-odds. The products of presses are orthonormal over all rows (they are the Walsh functions), so the
-    mean of f x[i] is what press i says alone, the mean of f x[i] x[j] is what the pair says, and
-    their squares, over the variance of f, are shares that add up to 1 with the higher orders.
+    network takes. Let f be the network's log-odds. The products of presses are orthonormal over
+    all rows (they are the Walsh functions), so the mean of f x[i] is what press i says alone, the
+    mean of f x[i] x[j] is what the pair says, and their squares, over the variance of f, are shares
+    that add up to 1 with the higher orders.
 
     Returns the pair coefficients (20, 20), above the diagonal, and the shares of singles and of
     pairs."""
