@@ -388,7 +388,7 @@ def test_tables_of_problem_4():
     check_table(page, "the same features", both, [
         "features", ("here", "half here"), ("course", "half course")])
     added = [row for row in table("p4_rows.csv") if row["rows added"] in ("1", "5", "20")]
-    check_table(page, "the same windows", table("p4_control.csv")[:3], [
+    check_table(page, CONTROL, table("p4_control.csv")[:3], [
         CONTROL, "training accuracy in the last epoch (%)",
         ("accuracy (%)", "half of 95% interval")])
     check_table(page, "rows added", added, ["rows added", RAW, PRODUCTS])
