@@ -1,0 +1,132 @@
+"""Which settings for problem 1? Trials on validation images alone: outputs/p1_search.csv.
+
+    python tests/experiments/search_p1.py            (about 40 minutes on two cores)
+    python tests/experiments/search_p1.py --quick    (seconds, little data, writes nothing)
+
+Each row of TRIALS trains on the first 50,000 images and is judged on the last 10,000 by its mean
+accuracy (%) over the last ten of 50 epochs. The seeds are not those of the script: two for each
+row, three for the rows that decide. The halvings of the learning rate, the minibatches and the
+epochs are those of p1_numpy_mlp.py. The rule for the size of the network: the fewest weights within
+0.1 points of the best. The test file is not opened.
+"""
+import argparse
+import csv
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+import p1_numpy_mlp as p1  # before numpy: it holds BLAS to one thread  # noqa: E402
+import numpy as np  # noqa: E402
+
+from data.loader import load_images  # noqa: E402
+from mlp import MLP  # noqa: E402
+
+
+class Trial(NamedTuple):
+    activation: str
+    hidden: tuple         # neurons of the hidden layers
+    learning_rate: float  # the initial one
+    step: float = 0.0     # length of the step to an adversarial example; 0: none
+    shift: int = 0        # images are moved by at most so many pixels
+    l2: float = 0.0
+
+
+DECIDING = (  # three seeds; the first three: initial learning rates
+    Trial("ReLU", (300, 300), 0.4, 0.8, 1),
+    Trial("ReLU", (300, 300), 0.2, 0.8, 1),
+    Trial("ReLU", (300, 300), 0.8, 0.8, 1),
+    Trial("ReLU", (300, 300), 0.4, 0.7, 1),  # steps
+    Trial("ReLU", (300, 300), 0.4, 1.0, 1),
+    Trial("ReLU", (300, 200), 0.4, 0.8, 1),  # sizes
+    Trial("ReLU", (400, 300), 0.4, 0.8, 1),
+    Trial("ReLU", (512, 256), 0.4, 0.8, 1),
+    Trial("ReLU", (600, 400), 0.4, 0.8, 1),
+)
+OTHERS = (  # two seeds
+    Trial("ReLU", (300, 300), 0.1, 0.8, 1),
+    Trial("tanh", (300, 300), 0.4, 0.8, 1),
+    Trial("tanh", (300, 300), 0.2, 0.8, 1),
+    Trial("tanh", (300, 300), 0.1, 0.8, 1),
+    Trial("ReLU", (512, 256), 0.2, 0.8, 1),
+    Trial("ReLU", (512, 256), 0.4, 1.0, 1),
+    Trial("ReLU", (300, 300), 0.4, 0.8, 2),       # moved by up to two pixels
+    Trial("ReLU", (300, 300), 0.4),               # plain SGD
+    Trial("ReLU", (300, 300), 0.4, shift=1),      # moved alone
+    Trial("ReLU", (300, 300), 0.4, 0.8),          # adversarial alone
+    Trial("ReLU", (300, 300), 0.4, 1.0),
+    Trial("ReLU", (300, 300), 0.4, l2=3e-4),      # L2 alone: l2 / 2 times the squares
+    Trial("ReLU", (300, 300), 0.4, l2=1e-3),
+)
+SEEDS = (1, 2, 3)
+
+
+def validation_accuracies(trial, seed, x, y, network_class=MLP):
+    """Train once; the last sixth of the images x (N, 784) of classes y (N,) are for validation.
+
+    Returns the validation accuracy (%) after each epoch."""
+    split = len(x) - len(x) // 6
+    rng = np.random.default_rng(seed)
+    network = network_class((784, *trial.hidden, 10), trial.activation, rng, epsilon=trial.step,
+                            l2=trial.l2)
+    accuracies = []
+    for epoch in range(1, p1.EPOCHS + 1):
+        moved = p1.shifted(x[:split], trial.shift, rng)
+        learning_rate = p1.learning_rate_of(trial.learning_rate, epoch)
+        network.train_epoch(moved, y[:split], p1.BATCH_SIZE, learning_rate)
+        accuracies.append(100 * network.accuracy(x[split:], y[split:]))
+    return accuracies
+
+
+def number_of_weights(hidden):
+    sizes = [784, *hidden, 10]
+    return sum(n_in * n_out for n_in, n_out in zip(sizes, sizes[1:]))
+
+
+def run(trials, seeds, x, y):
+    """Train all trials, as many at a time as there are cores. Returns the rows of the table."""
+    pool = ThreadPoolExecutor(p1.usable_cores())
+    running = {}
+    for trial in trials:
+        for seed in seeds[:3 if trial in DECIDING else 2]:
+            running[trial, seed] = pool.submit(validation_accuracies, trial, seed, x, y)
+    rows = []
+    for trial in trials:
+        means = [np.mean(running[trial, seed].result()[-10:])
+                 for seed in seeds if (trial, seed) in running]
+        cells = [f"{mean:.2f}" for mean in means] + [""] * (len(seeds) - len(means))
+        rows.append([trial.activation, "-".join(map(str, trial.hidden)),
+                     number_of_weights(trial.hidden), trial.learning_rate, trial.step, trial.shift,
+                     trial.l2, *cells, f"{np.mean(means):.2f}"])
+        print(*rows[-1], sep=", ", flush=True)
+    return rows
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Settings for problem 1, on validation images.")
+    parser.add_argument("--quick", action="store_true", help="a smoke test, writes nothing")
+    parser.add_argument("--out", type=Path, default=ROOT / "outputs", help="folder for the table")
+    arguments = parser.parse_args()
+    trials, seeds, images = [*DECIDING, *OTHERS], SEEDS, 60_000
+    if arguments.quick:
+        trials, seeds, images, p1.EPOCHS = trials[-2:], SEEDS[:1], 600, 1
+    x, y = load_images(p1.TRAIN_FILE, images)
+    rows = run(trials, seeds, x, y)
+    if arguments.quick:
+        return
+    header = ["activation", "hidden layers", "weights", "initial learning rate", "step",
+              "moved by (pixels)", "L2", *(f"validation, seed {seed} (%)" for seed in seeds),
+              "mean (%)"]
+    with (arguments.out / "p1_search.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([header, *rows])
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        os._exit(1)  # sys.exit() would wait for all trainings that are still to run
