@@ -60,7 +60,7 @@ class MLP:
     activation  "ReLU" or "tanh", of every hidden layer
     rng         numpy.random.default_rng(seed): initial weights, then the order of the samples
     epsilon     Euclidean length of the step to an adversarial example; 0: train on plain samples
-    l2          coefficient of the penalty on W; Keras' L2 has no 1/2 (biases are free)
+    l2          coefficient of the penalty on W; Keras' L2 has no 1/2; no penalty on b
     dtype       float32 to train, float64 to check gradients
 
     W[l] is (neurons of layer l, neurons of layer l-1), b[l] is (neurons of layer l,); dW and db
@@ -77,7 +77,10 @@ class MLP:
             self.b.append(np.zeros(n_out, dtype))
 
     def forward(self, x):
-        """The class probabilities p (n, classes) of the samples x (n, inputs)."""
+        """The class probabilities p (n, classes) of the samples x (n, inputs).
+
+        Keeps all a[l], for errors(), backward() and adversarial(); the next forward(), also that
+        of accuracy() and probabilities(), replaces them."""
         self.a = [x]
         for l in range(1, self.L + 1):
             z = self.a[l - 1] @ self.W[l].T + self.b[l]             # z[l] = W[l] a[l-1] + b[l]

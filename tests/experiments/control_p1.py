@@ -1,0 +1,112 @@
+"""Adversarial training in problem 1: is it the direction of the step, or any noise of its length?
+
+    python tests/experiments/control_p1.py            (about 9 minutes on two cores)
+    python tests/experiments/control_p1.py --quick    (seconds, little data, writes nothing)
+
+Five ways to train, two seeds each: ReLU, initial learning rate 0.2, all else as in problem 1. On
+images as they are: plain, with a step of length 1 in a random direction, and with the adversarial
+step of length 1. On images moved by a pixel: without and with the adversarial step. Each is judged
+on validation images after every epoch; the test file is not opened.
+
+Writes outputs/p1_control.csv (the last ten epochs) and outputs/p1_control.png (all epochs).
+"""
+import argparse
+import csv
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from search_p1 import ROOT, Trial, p1, validation_accuracies
+import matplotlib.pyplot as plt
+import numpy as np
+
+from data.loader import load_images
+from mlp import MLP
+
+SEEDS = (1, 2)
+LEARNING_RATE = 0.2
+STEP = 1.0
+
+
+class RandomDirection(MLP):
+    """Steps of the same length, but in a random direction, drawn anew for each image."""
+
+    def adversarial(self, labels):
+        dx = self.rng.normal(size=self.a[0].shape).astype(self.a[0].dtype)
+        length = np.linalg.norm(dx, axis=1, keepdims=True)
+        return self.a[0] + dx * (self.epsilon / length)
+
+
+HIDDEN = (300, 300)
+WAYS = {  # name: network, trial, colour of its curves
+    "as they are, plain": (MLP, Trial("ReLU", HIDDEN, LEARNING_RATE), "0.4"),
+    "as they are, random step": (
+        RandomDirection, Trial("ReLU", HIDDEN, LEARNING_RATE, STEP), "#E69F00"),
+    "as they are, adversarial step": (
+        MLP, Trial("ReLU", HIDDEN, LEARNING_RATE, STEP), "#56B4E9"),
+    "moved, plain": (MLP, Trial("ReLU", HIDDEN, LEARNING_RATE, shift=1), "#009E73"),
+    "moved, adversarial step": (
+        MLP, Trial("ReLU", HIDDEN, LEARNING_RATE, STEP, shift=1), "#0072B2"),
+}
+
+
+def train_all(x, y):
+    """The validation accuracies (%) of all ways: {name: (seeds, epochs)}."""
+    pool = ThreadPoolExecutor(p1.usable_cores())
+    running = {}
+    for name, (network_class, trial, _) in WAYS.items():
+        for seed in SEEDS:
+            running[name, seed] = pool.submit(validation_accuracies, trial, seed, x, y,
+                                              network_class)
+    accuracies = {}
+    for name in WAYS:
+        accuracies[name] = np.array([running[name, seed].result() for seed in SEEDS])
+        print(f"{name}: {accuracies[name][:, -10:].mean(axis=1).round(2)}", flush=True)
+    return accuracies
+
+
+def plot(accuracies, folder):
+    figure, axes = plt.subplots(figsize=(8.3, 4.6))
+    for name, curves in accuracies.items():
+        colour = WAYS[name][2]
+        epochs = range(1, curves.shape[1] + 1)
+        for seed, curve, line in zip(SEEDS, curves, ("-", ":")):
+            label = name if seed == SEEDS[0] else None
+            axes.plot(epochs, curve, line, color=colour, label=label)
+    axes.set(xlabel="epoch", ylabel="validation accuracy (%)", ylim=(97, 99.5))
+    axes.set_title("Images as they are or moved, and three kinds of steps (two seeds each: solid "
+                   "and dotted)", size=10)
+    axes.legend(loc="lower right", ncols=2)
+    p1.save(figure, folder / "p1_control.png")
+
+
+def main():
+    parser = argparse.ArgumentParser(description="The control of adversarial training.")
+    parser.add_argument("--quick", action="store_true", help="a smoke test, writes nothing")
+    parser.add_argument("--out", type=Path, default=ROOT / "outputs",
+                        help="folder for the table and the picture")
+    arguments = parser.parse_args()
+    images = 60_000
+    if arguments.quick:
+        images, p1.EPOCHS = 600, 1
+    accuracies = train_all(*load_images(p1.TRAIN_FILE, images))
+    if arguments.quick:
+        return
+    plot(accuracies, arguments.out)
+    rows = []
+    for name, curves in accuracies.items():
+        images_are, step = name.split(", ")
+        means = curves[:, -10:].mean(axis=1)
+        rows.append([images_are, step, *(f"{mean:.2f}" for mean in means), f"{means.mean():.2f}"])
+    header = ["training images", "step of length 1",
+              *(f"validation, mean of last ten epochs, seed {seed} (%)" for seed in SEEDS),
+              "mean (%)"]
+    with (arguments.out / "p1_control.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([header, *rows])
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        os._exit(1)  # sys.exit() would wait for all trainings that are still to run
