@@ -14,6 +14,9 @@ import numpy as np
 
 # What h5py raises where a file's content makes no sense.
 H5PY_ERRORS = (OSError, RuntimeError, KeyError, TypeError, ValueError)
+# A damaged header may promise an array of any size. It is believed up to the size of 250,000
+# images, four times the largest file of the course.
+MOST_VALUES = 250_000 * 784
 
 
 class DataError(Exception):
@@ -29,9 +32,15 @@ class SequenceData(NamedTuple):
 
 
 def check_exists(path):
-    """Raise DataError where there is no such file."""
-    if not path.exists():
-        raise DataError(f"{path}: no such file; {_what_to_do(path)}")
+    """Raise DataError where there is no such file, or none that may be read."""
+    try:
+        with open(path, "rb"):
+            pass
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; {_what_to_do(path)}") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); make it readable, or use "
+                        "another file") from None
 
 
 def load_images(path, count=None):
@@ -43,21 +52,18 @@ def load_images(path, count=None):
     divided by the file's attribute `pixel_divisor` (255 where it has none). Labels are one-hot
     (N, 10) or classes (N,) or (N, 1). Raises DataError where anything is otherwise."""
     with _opened(path) as file:
-        xdata = _dataset(file, "xdata", "iuf")
-        ydata = _dataset(file, "ydata", "biuf")
-        _check_width(xdata, "xdata", 784)
-        _expect(ydata.shape[1:] in ((), (1,), (10,)), "ydata", f"shape {ydata.shape}",
-                "one-hot (N, 10) or classes (N,)")
-        _expect(len(xdata) == len(ydata), "xdata and ydata",
-                f"{len(xdata)} and {len(ydata)} rows", "equally many")
-        if count is None:
-            count = len(xdata)
-        _expect(len(xdata) >= count, "xdata", f"{len(xdata)} images", f"{count} at least")
+        xdata = _array(file, "xdata")
+        ydata = _array(file, "ydata")
         divisor = file.attrs.get("pixel_divisor", 255)
-        _expect(divisor in (255, 256), "pixel_divisor", divisor, "255 or 256")
-        x = np.empty((count, 784), np.float32)
-        xdata.read_direct(x, np.s_[:count])  # HDF5 converts: no second copy in memory
-        return _scaled(x, divisor), _classes(ydata[:count])
+    _check_width(path, "xdata", xdata, 784)
+    _expect(ydata.shape[1:] in ((), (1,), (10,)), path, "ydata", f"shape {ydata.shape}",
+            "one-hot (N, 10) or classes (N,)")
+    _expect(len(xdata) == len(ydata), path, "xdata and ydata",
+            f"{len(xdata)} and {len(ydata)} rows", "equally many")
+    if count is None:
+        count = len(xdata)
+    _expect(len(xdata) >= count, path, "xdata", f"{len(xdata)} images", f"{count} at least")
+    return _pixels(path, xdata[:count], divisor), _classes(path, ydata[:count])
 
 
 def load_sequences(path):
@@ -65,21 +71,20 @@ def load_sequences(path):
 
     Both classes are coded {0,1} or both {-1,+1}. Raises DataError where anything is otherwise."""
     with _opened(path) as file:
-        human = _dataset(file, "human", "biuf")
-        machine = _dataset(file, "machine", "biuf")
-        _check_width(human, "human", 20)
-        _check_width(machine, "machine", 20)
-        human, machine = human[()], machine[()]
-        coding = _coding(human, machine)
-        person = None
-        if "person" in file:
-            person = _dataset(file, "person", "iu")[()].astype(np.int64)
-            _expect(person.shape == (len(human),), "person", f"shape {person.shape}",
-                    f"({len(human)},), as human has rows")
+        human = _array(file, "human")
+        machine = _array(file, "machine")
+        person = _array(file, "person") if "person" in file else None
         source = file.attrs.get("source")
-        if not isinstance(source, str):
-            source = f"own file {Path(path).name}"
-        return SequenceData(human.astype(np.int8), machine.astype(np.int8), coding, person, source)
+    _check_width(path, "human", human, 20)
+    _check_width(path, "machine", machine, 20)
+    coding = _coding(path, human, machine)
+    if person is not None:
+        _expect(person.shape == (len(human),), path, "person", f"shape {person.shape}",
+                f"({len(human)},), as human has rows")
+        person = _whole(path, person)
+    if not isinstance(source, str):
+        source = f"own file {Path(path).name}"
+    return SequenceData(human.astype(np.int8), machine.astype(np.int8), coding, person, source)
 
 
 def _what_to_do(path):
@@ -89,111 +94,119 @@ def _what_to_do(path):
     return "use another file"
 
 
+def _expect(condition, path, key, found, expected):
+    if not condition:
+        raise DataError(f"{path}: {key}: found {found}; expected {expected}; {_what_to_do(path)}")
+
+
 @contextmanager
 def _opened(path):
-    """Open an HDF5 file; what is wrong with it becomes a DataError that names the file."""
-    check_exists(Path(path))
+    """An HDF5 file to read from. What goes wrong while it is read becomes a DataError."""
+    check_exists(path)
+    _expect(h5py.is_hdf5(path), path, "content", _kind_of(path), "an HDF5 file")
     try:
-        _expect(h5py.is_hdf5(path), "content", _kind_of(path), "an HDF5 file")
         with h5py.File(path, "r") as file:
             yield file
-    except DataError as error:
-        raise DataError(f"{path}: {error}; {_what_to_do(path)}") from None
     except H5PY_ERRORS as error:
         reason = " ".join(str(error).split())
-        raise DataError(f"{path}: found truncated or damaged HDF5 ({reason}); expected a whole "
+        raise DataError(f"{path}: found HDF5 that cannot be read ({reason}); expected a whole "
                         f"file; {_what_to_do(path)}") from None
 
 
 def _kind_of(path):
-    """What the first bytes of a file look like, in a few words."""
-    try:
-        with open(path, "rb") as file:
-            head = file.read(512).lower()
-    except OSError as error:
-        return f"nothing that can be read ({error.strerror})"
-    if not head:
+    """What a file that is not HDF5 looks like, in a few words."""
+    with open(path, "rb") as file:
+        start = file.read(512).lower()
+    if not start:
         return "an empty file"
-    if head.startswith(b"\x89hdf"):
+    if start.startswith(b"\x89hdf"):
         return "truncated HDF5"
-    if head.startswith(b"version https://git-lfs"):
+    if start.startswith(b"version https://git-lfs"):
         return "a Git-LFS pointer"
-    if b"<html" in head or b"<!doctype html" in head:
+    if b"<html" in start or b"<!doctype html" in start:
         return "an HTML page"
     return "not an HDF5 file"
 
 
-def _expect(condition, key, found, expected):
-    if not condition:
-        raise DataError(f"{key}: found {found}; expected {expected}")
-
-
-def _dataset(file, key, kinds):
-    """The dataset `key`, not read yet: not empty, of a type among `kinds`, and stored in full."""
-    _expect(key in file, key, f"only {sorted(map(str, file))[:5]}", f"a dataset {key}")
+def _array(file, key):
+    """Read the dataset `key`, checked first: numbers, one row at least, not too many for memory."""
+    path = file.filename
+    _expect(key in file, path, key, f"only {sorted(map(str, file))[:5]}", f"a dataset {key}")
     dataset = file[key]
-    _expect(isinstance(dataset, h5py.Dataset), key, "a group", "a dataset")
-    _expect(dataset.dtype.kind not in "OSU", key, "text, or rows of different lengths", "numbers")
-    _expect(dataset.dtype.kind in kinds, key, f"type {dataset.dtype}", "numbers")
-    _expect(dataset.ndim and dataset.size, key, f"no rows (shape {dataset.shape})", "some")
+    _expect(isinstance(dataset, h5py.Dataset), path, key, "a group", "a dataset")
+    kind = dataset.dtype.kind
+    _expect(kind not in "OSU", path, key, "text, or rows of different lengths", "numbers")
+    _expect(kind in "biuf", path, key, f"type {dataset.dtype}", "numbers")
+    size = prod(dataset.shape or [0])  # a single number has the shape (): no rows
+    _expect(size > 0, path, key, f"no rows (shape {dataset.shape})", "some")
+    _expect(size <= MOST_VALUES, path, key, f"shape {dataset.shape}",
+            f"{MOST_VALUES:,} values at most")
+    if dataset.is_virtual or dataset.external:  # zeros, without a word, where a file is missing
+        raise DataError(f"{path}: {key}: found a dataset that refers to other files; "
+                        "copy the rows into one")
     layout = dataset.id.get_create_plist()
     for number in range(layout.get_nfilters()):
         code, _, _, name = layout.get_filter(number)
-        _expect(h5py.h5z.filter_avail(code), key,
+        _expect(h5py.h5z.filter_avail(code), path, key,
                 f"compression {name.decode(errors='replace')!r} (filter {code}), unknown to h5py",
                 "gzip or none")
-    # A damaged header may promise any size: believe it only when as much is stored.
-    if dataset.chunks:
-        chunk = prod(dataset.chunks) * dataset.dtype.itemsize
-        stored = dataset.id.get_num_chunks() * chunk
-    else:
-        stored = dataset.id.get_storage_size()
-    _expect(stored >= dataset.nbytes, key, f"{stored} bytes stored",
-            f"{dataset.nbytes} for shape {dataset.shape}")
-    return dataset
+    return dataset[()]
 
 
-def _check_width(dataset, key, width):
-    shape = dataset.shape
-    found = f"shape {shape}"
-    if dataset.ndim == 2 and shape[0] == width:
+def _check_width(path, key, array, width):
+    found = f"shape {array.shape}"
+    if array.ndim == 2 and len(array) == width:
         found += ", transposed, as MATLAB writes it"
-    _expect(shape[1:] == (width,), key, found, f"(N, {width})")
+    _expect(array.shape[1:] == (width,), path, key, found, f"(N, {width})")
 
 
-def _scaled(x, divisor):
-    """The pixels, brought to 0..1 in place after a check of their range."""
+def _pixels(path, values, divisor):
+    """The pixels (N, 784) as float32 in 0..1; whole numbers 0..255 are divided."""
+    divisor = np.asarray(divisor).tolist()  # a number, a list of numbers, or text
+    _expect(divisor in (255, 256, [255], [256]), path, "pixel_divisor", repr(divisor)[:40],
+            "the number 255 or 256")
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinity
+        x = values.astype(np.float32)
     low, high = x.min(), x.max()  # either is NaN when any pixel is
-    _expect(np.isfinite(low) and np.isfinite(high), "xdata", "NaN or infinity", "finite pixels")
-    _expect(low >= 0 and high <= 255, "xdata", f"values {low:g} to {high:g}", "0..1 or 0..255")
+    _expect(low >= 0 and high <= 255, path, "xdata", f"values {low:g} to {high:g}",
+            "0..1 or 0..255")
     if high > 1:
-        blocks = np.array_split(x, 64)  # so that no copy of all is made
-        whole = all((block == np.rint(block)).all() for block in blocks)
-        _expect(whole, "xdata", f"fractions as well as values up to {high:g}",
+        whole = all(np.array_equal(image, np.rint(image)) for image in x)
+        _expect(whole, path, "xdata", f"fractions as well as values up to {high:g}",
                 "0..1, or whole numbers 0..255")
         x /= divisor
     return x
 
 
-def _classes(values):
+def _classes(path, values):
     """Classes (N,) int64 from one-hot rows (N, 10) or from class numbers (N,) or (N, 1)."""
-    _expect(np.isfinite(values).all(), "ydata", "NaN or infinity", "finite labels")
     if values.shape[1:] == (10,):
         one_hot = np.isin(values, (0, 1)).all() and (values.sum(axis=1) == 1).all()
-        _expect(one_hot, "ydata", "rows that are not one-hot", "one 1 and nine 0 in each row")
+        _expect(one_hot, path, "ydata", "rows that are not one-hot",
+                "one 1 and nine 0 in each row")
         return values.argmax(axis=1).astype(np.int64)
     wrong = values[~np.isin(values, range(10))]
-    if wrong.size:
-        raise DataError(f"ydata: found class {wrong[0]:g}; expected whole numbers 0..9")
+    _expect(wrong.size == 0, path, "ydata", f"values {np.unique(wrong)[:4].tolist()}",
+            "whole numbers 0..9")
     return values.reshape(-1).astype(np.int64)
 
 
-def _coding(human, machine):
+def _coding(path, human, machine):
     """(0, 1) or (-1, 1): the one coding that all values of both classes fit."""
     in_human, in_machine = np.unique(human).tolist(), np.unique(machine).tolist()
-    values = {*in_human, *in_machine}
-    fitting = [coding for coding in ((0, 1), (-1, 1)) if values <= {*coding}]
-    _expect(len(fitting) == 1, "human and machine",
+    values = set(in_human + in_machine)
+    if values <= {0, 1} and values != {1}:
+        return (0, 1)
+    _expect(values <= {-1, 1} and values != {1}, path, "human and machine",
             f"values {in_human[:4]} and {in_machine[:4]}",
             "both in {0,1} or both in {-1,+1}, and not 1 alone")
-    return fitting[0]
+    return (-1, 1)
+
+
+def _whole(path, person):
+    """The persons' numbers as int64; some programs write them as 1.0, 2.0."""
+    with np.errstate(invalid="ignore"):  # NaN and infinity become a number that differs
+        whole = person.astype(np.int64)
+    _expect((whole == person).all(), path, "person", "numbers that are not whole",
+            "whole numbers")
+    return whole
