@@ -4,7 +4,7 @@
 
 DIR holds the originals under the names below; OUT is where the files go (default: this folder).
 Each original is used only if it has the SHA-256 given here. The arrays come out the same bit for
-bit: their SHA-256, printed here, stand in data/README.md.
+bit: their SHA-256, printed here, stand in data/ORIGINS.md.
 """
 import gzip
 import hashlib
@@ -69,7 +69,7 @@ def original(folder, name):
         found = error.strerror
     if found != SHA256[name]:
         refuse(f"{path}: found {found}; expected SHA-256 {SHA256[name]}; "
-               "get the original from its publisher, see data/README.md")
+               "get the original from its publisher, see data/ORIGINS.md")
     return path
 
 
