@@ -188,7 +188,7 @@ def _classes(path, values):
     wrong = values[~np.isin(values, range(10))]
     _expect(wrong.size == 0, path, "ydata", f"values {np.unique(wrong)[:4].tolist()}",
             "whole numbers 0..9")
-    return values.reshape(-1).astype(np.int64)
+    return values.ravel().astype(np.int64)
 
 
 def _coding(path, human, machine):
