@@ -1,14 +1,20 @@
-"""Problem 2: the network, its training, the confusion matrix, and the answers drawn from it."""
+"""Problem 2: the network, its training, and all that a run makes of five networks' predictions."""
+import contextlib
 import csv
+import importlib.util
+import io
 import json
-import shutil
-import subprocess
-import sys
+import re
+from multiprocessing.pool import ThreadPool
+from pathlib import Path
+from types import SimpleNamespace
+from typing import NamedTuple
 
 import h5py
 import numpy as np
 import pytest
-from conftest import ROOT, assert_each_epoch_has_its_own_order, recording, run_main
+from conftest import (OUTPUTS, ROOT, assert_each_epoch_has_its_own_order, contents, recording,
+                      run_main)
 
 import p2_confusion as p2
 
@@ -27,9 +33,8 @@ def test_network_is_the_homeworks():
 # Training
 
 @pytest.fixture
-def small(monkeypatch):
+def small():
     """x (600, 784), y, x_validation (100, 784), y_validation; the first pixel numbers the image."""
-    monkeypatch.setattr(p2, "EPOCHS", 2)
     rng = np.random.default_rng(0)
     x = rng.random((700, 784), dtype=np.float32)
     x[:, 0] = np.arange(700) / 700
@@ -37,187 +42,391 @@ def small(monkeypatch):
     return x[:600], y[:600], x[600:], y[600:]
 
 
-def test_each_epoch_trains_on_all_training_images_in_a_new_order(small, monkeypatch):
-    seen, build = [], p2.build
-    monkeypatch.setattr(p2, "build", lambda: recording(p2.tf, build(), seen))
-    p2.train(0, *small)
-    assert_each_epoch_has_its_own_order(seen, small[0], epochs=2)
+def test_training_draws_new_minibatches_in_each_epoch_and_ends_at_learning_rate_zero(
+        small, monkeypatch, capsys):
+    seen, initial, build = [], [], p2.build
 
-
-def test_training_repeats_from_its_seed_and_ends_at_learning_rate_zero(small):
-    x, y, x_validation, y_validation = small
+    def recording_build():
+        model = build()
+        initial.extend(model.get_weights())
+        return recording(p2.tf, model, seen)
+    monkeypatch.setattr(p2, "build", recording_build)
+    monkeypatch.setattr(p2, "EPOCHS", 20)
+    x, _, x_validation, y_validation = small
     model, history = p2.train(3, *small)
-    same, _ = p2.train(3, x, y, x_validation * 0, y_validation)
-    other, _ = p2.train(4, *small)
-    W, W_same, W_other = (trained.get_weights()[0] for trained in (model, same, other))
-    assert np.array_equal(W, W_same) and not np.array_equal(W, W_other)
+
+    p2.keras.utils.set_random_seed(3)
+    assert np.array_equal(initial[0], build().get_weights()[0])
+
+    assert_each_epoch_has_its_own_order(seen, x, epochs=20)
+    assert [len(batch) for batch in seen] == 20 * [128, 128, 128, 128, 88]
+    assert seen[0][:, 0].max() > 0.8  # drawn from all images, not from the first few hundred
+
+    schedule = model.optimizer.get_config()["learning_rate"]["config"]
+    assert schedule["initial_learning_rate"] == 0.001 and schedule["decay_steps"] == len(seen)
     assert model.optimizer.learning_rate < 1e-9
+
+    assert {"accuracy", "loss", "val_loss"} < history.keys()
     predicted = model.predict(x_validation, verbose=0).argmax(axis=1)
     right = (predicted == y_validation).mean()
     assert history["val_accuracy"][-1] == pytest.approx(right)
+    line, = capsys.readouterr().out.splitlines()  # one every twenty epochs
+    assert re.findall(r"[\d.]+", line) == ["3", "20", "20", f"{100 * right:.2f}"]
 
 
-# A run, with networks whose mistakes are known
+# A run, with networks whose predictions are known and differ by seed
 
-class Sandals:
-    """Takes all dresses for sandals, and has all other images of write_images() right."""
-    def predict(self, x, **_):
-        blocks = x[:, :700].reshape(-1, 10, 70).mean(axis=2)
-        classes = blocks.argmax(axis=1)
-        classes[classes == 3] = 5
-        return np.eye(10)[classes]
+class Known:
+    """A network that has its own habits of taking one class for another."""
+    def __init__(self, seed):
+        self.seed = seed
+
+    def predict(self, x, batch_size, verbose):
+        rng = np.random.default_rng((self.seed, 2))
+        habits = rng.dirichlet(np.full(10, 0.3), 10)
+        blocks = x[:, :700].reshape(-1, 10, 70)  # of write_images(): the lightest is the class
+        predicted = [rng.choice(10, p=habits[m]) for m in blocks.mean(axis=2).argmax(axis=1)]
+        p = rng.random((len(x), 10))
+        p[np.arange(len(x)), predicted] += 1
+        return p / p.sum(axis=1, keepdims=True)
 
 
-@pytest.fixture
-def events(project, monkeypatch):
-    """Files opened and trainings begun, in their order; no network is trained."""
+def history_of(seed):
+    rng = np.random.default_rng(seed)
+    return {key: rng.random(3).tolist() for key in ("accuracy", "loss", "val_accuracy", "val_loss")}
+
+
+def fake(patch, project):
+    """Let p2 read the little files and not train. Returns a list that fills with what happens, in
+    order: the names of opened files, and what each training is given."""
     happened, opened = [], h5py.File
 
     def recorded_open(path, *arguments, **options):
         happened.append(path.name)
         return opened(path, *arguments, **options)
 
-    def recorded_train(seed, *arrays):
+    def known_train(seed, *arrays):
         happened.append((seed, *arrays))
-        curve = [0.1, 0.2]
-        return Sandals(), dict.fromkeys(["accuracy", "val_accuracy", "loss", "val_loss"], curve)
-    monkeypatch.setattr(h5py, "File", recorded_open)
-    monkeypatch.setattr(p2, "train", recorded_train)
+        return Known(seed), history_of(seed)
+    patch.setattr(h5py, "File", recorded_open)
+    patch.setattr(p2, "train", known_train)
     for name in ("TRAIN_FILE", "TEST_FILE"):
-        monkeypatch.setattr(p2, name, project / "data" / getattr(p2, name).name)
+        patch.setattr(p2, name, project / "data" / getattr(p2, name).name)
     return happened
 
 
-def test_test_images_are_opened_after_all_trainings_on_the_first_images(
-        events, monkeypatch, tmp_path):
-    run_main(monkeypatch, p2, "--quick", "--out", tmp_path)
-    first, *trainings, last = events
-    assert (first, last) == ("fashion_mnist_traindata.hdf5", "fashion_mnist_testdata.hdf5")
-    with h5py.File(p2.TRAIN_FILE) as file:
-        x, y = file["xdata"][:1200], file["ydata"][:1200].argmax(axis=1)
-    assert len({seed for seed, *_ in trainings}) == len(trainings) == 2
-    for _, x_train, y_train, x_validation, y_validation in trainings:
-        assert np.array_equal(x_train, x[:1000]) and np.array_equal(y_train, y[:1000])
-        assert np.array_equal(x_validation, x[1000:]) and np.array_equal(y_validation, y[1000:])
+class Run(NamedTuple):
+    """What a run did, and what is known of its networks."""
+    out: Path
+    happened: list
+    printed: str
+    figures: dict         # by the name of their file
+    x: np.ndarray         # the test images, (600, 784)
+    y: np.ndarray
+    p: list               # the probabilities (600, 10) by each network
+    matrices: np.ndarray  # (networks, 10, 10): images by true and predicted class
+
+
+@pytest.fixture(scope="module")
+def run(project, tmp_path_factory):
+    """A run without --quick, and so into outputs/."""
+    folder, figures, printed = tmp_path_factory.mktemp("folder"), {}, io.StringIO()
+    (folder / "outputs").mkdir()
+    (folder / "outputs" / "p2_search.csv").write_text("of another program")
+    save = p2.save
+
+    def recorded_save(figure, path):
+        figures[path.name] = figure
+        save(figure, path)
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+        happened = fake(patch, project)
+        patch.setattr(p2, "save", recorded_save)
+        patch.setattr(p2, "FOLDER", folder)
+        patch.setattr(p2, "TRAIN_IMAGES", 2000)
+        patch.setattr(p2, "VALIDATION_IMAGES", 500)
+        run_main(patch, p2)
+
+    with h5py.File(project / "data" / p2.TEST_FILE.name) as file:
+        x, y = file["xdata"][:], file["ydata"][:].argmax(axis=1)
+    p = [Known(seed).predict(x, 1000, 0) for seed in p2.SEEDS]
+    matrices = np.zeros((len(p), 10, 10), int)
+    for counts, probabilities in zip(matrices, p):
+        np.add.at(counts, (y, probabilities.argmax(axis=1)), 1)
+    return Run(folder / "outputs", happened, printed.getvalue(), figures, x, y, p, matrices)
+
+
+def table(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def cells(path):
     """The numbers of a matrix in a file."""
-    with path.open(encoding="utf-8") as file:
-        _, *rows = csv.reader(file)
+    rows = [list(row.values()) for row in table(path)]
+    assert [row[0] for row in rows] == list(p2.CLASSES) == list(table(path)[0])[1:]
     return np.array([row[1:] for row in rows], float)
 
 
-def test_the_matrix_has_true_classes_as_rows_in_every_file(events, monkeypatch, tmp_path, capsys):
-    run_main(monkeypatch, p2, "--quick", "--out", tmp_path)
-    with h5py.File(p2.TEST_FILE) as file:
-        images = file["ydata"][()].sum(axis=0)
-    expected = np.diag(images)
-    expected[3, 5], expected[3, 3] = images[3], 0
-    counts = cells(tmp_path / "p2_confusion_counts.csv")
-    assert np.array_equal(counts, expected)
-    np.testing.assert_allclose(cells(tmp_path / "p2_confusion.csv"), expected / images[:, None])
-    text = (tmp_path / "p2_confusion.txt").read_text(encoding="utf-8")
-    assert text == p2.matrix_text(expected) + "\n" and text in capsys.readouterr().out
-    results = json.loads((tmp_path / "p2_results.json").read_text())
-    assert results["mistakes"] == images[3]
-    assert results["test_accuracy_of_each_seed"] == 2 * [pytest.approx(1 - images[3] / 600)]
+def test_a_run_writes_its_files_and_leaves_others_alone(run):
+    assert sorted(contents(run.out)) == sorted([*OUTPUTS[2], "p2_search.csv"])
+    assert (run.out / "p2_search.csv").read_text() == "of another program"
+    assert str(run.out) in run.printed
 
 
-def test_a_missing_test_file_is_refused_before_training(events, monkeypatch, tmp_path):
+def test_all_train_on_the_first_images_then_the_test_file_is_opened_once(run, project):
+    first, *trainings, last = run.happened
+    assert (first, last) == ("fashion_mnist_traindata.hdf5", "fashion_mnist_testdata.hdf5")
+    assert [seed for seed, *_ in trainings] == [0, 1, 2, 3, 4]
+    with h5py.File(project / "data" / first) as file:
+        x, y = file["xdata"][:], file["ydata"][:].argmax(axis=1)
+    for _, x_train, y_train, x_validation, y_validation in trainings:
+        assert np.array_equal(x_train, x[:2000]) and np.array_equal(y_train, y[:2000])
+        assert np.array_equal(x_validation, x[2000:]) and np.array_equal(y_validation, y[2000:])
+
+
+def test_the_matrix_is_that_of_the_first_network_with_true_classes_as_rows(run):
+    expected = run.matrices[0]
+    assert np.array_equal(cells(run.out / "p2_confusion_counts.csv"), expected)
+    rates = expected / np.bincount(run.y)[:, None]
+    np.testing.assert_allclose(cells(run.out / "p2_confusion.csv"), rates)
+    text = (run.out / "p2_confusion.txt").read_text(encoding="utf-8")
+    assert text in run.printed
+    lines = text.splitlines()
+    assert lines[1].split() == list("0123456789") and max(map(len, lines)) <= 80
+    for m, line in enumerate(lines[2:]):
+        shown = [f"{rate:.3f}" if rate else "0" for rate in rates[m]]
+        assert line.split() == [str(m), *p2.CLASSES[m].split(), *shown]
+
+
+def test_heat_map_shows_the_first_network_on_the_scale_of_its_mistakes(run):
+    axes = run.figures["p2_confusion.png"].axes[0]
+    assert "predicted" in axes.get_xlabel() and "true" in axes.get_ylabel()
+    for ticks in (axes.get_xticklabels(), axes.get_yticklabels()):
+        names = [tick.get_text() for tick in ticks]
+        assert names == [f"{m} {name}" for m, name in enumerate(p2.CLASSES)]
+
+    rates = run.matrices[0] / np.bincount(run.y)[:, None]
+    image, diagonal = axes.images[0], np.eye(10, dtype=bool)
+    assert np.array_equal(image.get_array().mask, diagonal)
+    np.testing.assert_allclose(image.get_array().data, rates)
+    largest = rates[~diagonal].max()
+    assert image.get_clim() == (0, pytest.approx(largest))
+
+    assert len(axes.texts) == 100
+    for text in axes.texts:
+        j, i = text.get_position()
+        written = "0" if rates[i, j] == 0 else f"{rates[i, j]:.3f}"
+        assert text.get_text() == written
+        assert (text.get_fontweight() == "bold") == (i == j)
+        if i == j or rates[i, j] < 0.5 * largest:
+            assert text.get_color() == "black"
+        if i != j and rates[i, j] > 0.7 * largest:
+            assert text.get_color() == "white"
+
+
+def largest(mistakes, m):
+    """The class of the largest of ten counts, the first of equals, that of class m aside."""
+    return max((n for n in range(10) if n != m), key=lambda n: mistakes[n])
+
+
+def test_all_networks_together_decide_both_readings_of_part_2(run):
+    total, first, images = run.matrices.sum(axis=0), run.matrices[0], np.bincount(run.y)
+    otherwise = 0
+    for m, row in enumerate(table(run.out / "p2_most_confused.csv")):
+        j, k = largest(total[m], m), largest(total[:, m], m)
+        otherwise += (largest(first[m], m) != j) + (largest(first[:, m], m) != k) + (j != k)
+        agree_j = sum(largest(counts[m], m) == j for counts in run.matrices)
+        agree_k = sum(largest(counts[:, m], m) == k for counts in run.matrices)
+        assert row == {
+            "m": str(m), "class m": p2.CLASSES[m],
+            "m is most often taken for": p2.CLASSES[j],
+            "row: rate, seed 0": f"{first[m, j] / images[m]:.3f}",
+            "row: mean rate of all seeds": f"{total[m, j] / images[m] / 5:.4f}",
+            "row: first in how many seeds": str(agree_j),
+            "most often taken for m": p2.CLASSES[k],
+            "column: rate, seed 0": f"{first[k, m] / images[k]:.3f}",
+            "column: mean rate of all seeds": f"{total[k, m] / images[k] / 5:.4f}",
+            "column: first in how many seeds": str(agree_k)}
+        printed = [m, p2.CLASSES[m], p2.CLASSES[j], row["row: rate, seed 0"],
+                   p2.CLASSES[k], row["column: rate, seed 0"]]
+        assert re.search(r"\b.*\b".join(map(str, printed)), run.printed)
+    assert otherwise > 10  # so the first network alone, or one reading, would answer otherwise
+
+
+def test_all_networks_together_decide_part_3(run):
+    (i, j), *_ = pairs = pair_order(run.matrices.sum(axis=0))
+    assert (i, j) != pair_order(run.matrices[0])[0]
+    rows = [list(row.values()) for row in table(run.out / "p2_pairs.csv")]
+    assert rows == [[p2.CLASSES[a], p2.CLASSES[b], *map(str, run.matrices[:, a, b]),
+                     *map(str, run.matrices[:, b, a])] for a, b in pairs[:5]]
+    header = list(table(run.out / "p2_pairs.csv")[0])
+    assert [int(name[-1]) for name in header[2:]] == 2 * [0, 1, 2, 3, 4]
+    images = run.matrices[0, i, j] + run.matrices[0, j, i]
+    assert re.search(rf"{p2.CLASSES[i]}.*{p2.CLASSES[j]}.*\b{images}\b", run.printed)
+
+
+def pair_order(counts):
+    """Pairs i < j, those confused most often first, equal ones by their classes."""
+    pairs = [(i, j) for i in range(10) for j in range(i + 1, 10)]
+    return sorted(pairs, key=lambda pair: -counts[pair] - counts[pair[::-1]])
+
+
+def test_mistakes_shown_are_the_first_networks_from_the_surest_to_the_least_sure(run):
+    (i, j), *_ = pair_order(run.matrices.sum(axis=0))
+    panels = np.reshape(run.figures["p2_mistakes.png"].axes, (2, 8))
+    p = run.p[0]
+    for row, true, predicted in ((panels[0], i, j), (panels[1], j, i)):
+        assert re.search(rf"true\W+{p2.CLASSES[true]}\s+predicted\W+{p2.CLASSES[predicted]}\s+"
+                         rf"\W*{run.matrices[0, true, predicted]}\b", row[0].get_ylabel())
+        mistakes = np.flatnonzero((run.y == true) & (p.argmax(axis=1) == predicted))
+        mistakes = sorted(mistakes, key=lambda n: -p[n].max())
+        pictures = [run.x[n].reshape(28, 28) for n in mistakes]
+        ranks = []
+        for panel in row:
+            shown = panel.images[0].get_array()
+            rank = [np.array_equal(shown, picture) for picture in pictures].index(True)
+            assert panel.get_title() == f"{p[mistakes[rank]].max():.0%}"
+            ranks.append(rank)
+        steps = np.diff(ranks)
+        assert ranks[0] == 0 and ranks[-1] == len(mistakes) - 1
+        assert 0 < steps.min() and steps.max() - steps.min() <= 1  # evenly spaced
+
+
+def test_curves_are_those_of_the_first_network(run):
+    left, right = run.figures["p2_curves.png"].axes
+    history = history_of(0)
+    for axes, key, scale in ((left, "accuracy", 100), (right, "loss", 1)):
+        lines = {line.get_label().split(",")[0]: line for line in axes.lines}
+        assert lines.keys() == {"training", "validation"}
+        np.testing.assert_allclose(lines["training"].get_ydata(), scale * np.array(history[key]))
+        np.testing.assert_allclose(lines["validation"].get_ydata(),
+                                   scale * np.array(history[f"val_{key}"]))
+        assert all(list(line.get_xdata()) == [1, 2, 3] for line in axes.lines)
+    assert "accuracy" in left.get_ylabel() and "accuracy" not in right.get_ylabel()
+
+
+def test_results(run):
+    results = json.loads((run.out / "p2_results.json").read_text(encoding="utf-8"))
+    accuracies = [np.trace(counts) / 600 for counts in run.matrices]
+    first = run.matrices[0]
+    mistakes = {(i, j): first[i, j] for i in range(10) for j in range(10) if i != j}
+    assert 0 <= results.pop("seconds") < 600
+    assert results == {
+        "quick": False, "learning_rate": 0.001, "batch_size": 128, "epochs": 80,
+        "test_accuracy_of_each_seed": pytest.approx(accuracies),
+        "validation_accuracy_of_each_seed": [history_of(n)["val_accuracy"][-1] for n in range(5)],
+        "test_accuracy_mean": pytest.approx(np.mean(accuracies)),
+        "test_accuracy_standard_deviation": pytest.approx(np.std(accuracies, ddof=1)),
+        "test_accuracy_of_the_network_shown": pytest.approx(accuracies[0]),
+        "mistakes": sum(mistakes.values()),
+        "mistakes_within_upper_body": sum(
+            n for (i, j), n in mistakes.items() if {i, j} <= {0, 2, 3, 4, 6}),
+        "mistakes_within_footwear": sum(
+            n for (i, j), n in mistakes.items() if {i, j} <= {5, 7, 9})}
+    assert f"{accuracies[0]:.2%}" in run.printed and f"{np.mean(accuracies):.2%}" in run.printed
+
+
+# Where outputs go
+
+@pytest.fixture
+def happened(project, monkeypatch, tmp_path):
+    """As fake(), with empty pictures, and outputs/ in tmp_path."""
+    monkeypatch.setattr(p2, "save", lambda figure, path: (p2.plt.close(figure), path.touch()))
+    monkeypatch.setattr(p2, "FOLDER", tmp_path)
+    return fake(monkeypatch, project)
+
+
+def test_quick_run_leaves_the_test_file_closed_and_outputs_alone(
+        happened, monkeypatch, tmp_path, capsys):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(p2.tempfile, "tempdir", str(temporary))
+    run_main(monkeypatch, p2, "--quick")
+    names = [event for event in happened if isinstance(event, str)]
+    assert set(names) == {"fashion_mnist_traindata.hdf5"}
+    trainings = [event for event in happened if not isinstance(event, str)]
+    assert [(seed, len(x), len(x_validation)) for seed, x, _, x_validation, _ in trainings] == [
+        (0, 1000, 200), (1, 1000, 200)]
+    assert not (tmp_path / "outputs").exists()
+    out, = temporary.iterdir()
+    assert sorted(contents(out)) == sorted(OUTPUTS[2]) and str(out) in capsys.readouterr().out
+    assert json.loads((out / "p2_results.json").read_text())["quick"] is True
+
+
+def test_a_file_that_cannot_be_replaced_costs_no_other(happened, monkeypatch, tmp_path):
+    out = tmp_path / "deep" / "out"
+    (out / "p2_curves.png").mkdir(parents=True)
+    with pytest.raises(OSError, match="p2_curves.png") as error:
+        run_main(monkeypatch, p2, "--quick", "--out", out)
+    kept, = out.glob("new_*")
+    assert str(kept) in str(error.value)
+    arrived = [path.name for path in [*out.iterdir(), *kept.iterdir()] if path.is_file()]
+    assert sorted(arrived) == sorted(OUTPUTS[2]) and "p2_curves.png" in contents(kept)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["deep"]  # no outputs/
+
+
+def test_a_run_that_fails_in_its_last_line_leaves_nothing(happened, monkeypatch, tmp_path):
+    def fail(*_):
+        raise OSError
+    monkeypatch.setattr(p2, "move", fail)
+    with pytest.raises(OSError):
+        run_main(monkeypatch, p2, "--quick", "--out", tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_missing_test_file_is_refused_before_training(happened, monkeypatch, tmp_path):
+    monkeypatch.setattr(p2, "TRAIN_IMAGES", 2000)
+    monkeypatch.setattr(p2, "VALIDATION_IMAGES", 500)
     monkeypatch.setattr(p2, "TEST_FILE", tmp_path / "nowhere.hdf5")
     with pytest.raises(p2.DataError, match="nowhere.hdf5"):
-        run_main(monkeypatch, p2, "--quick", "--out", tmp_path / "out")
-    assert events == ["fashion_mnist_traindata.hdf5"]
+        run_main(monkeypatch, p2)
+    assert happened == ["fashion_mnist_traindata.hdf5"] and not (tmp_path / "outputs").exists()
 
 
-# The answers
+# The answers' edges
 
-def matrix(mistakes):
-    """Counts of 100 images of each class; mistakes: {(true, predicted): images}."""
-    counts = np.diag(np.full(10, 100))
-    for (i, j), images in mistakes.items():
-        counts[i, j] = images
-        counts[i, i] -= images
-    return counts
-
-
-FIRST = matrix({(6, 0): 30, (0, 6): 20, (4, 2): 35, (2, 4): 5, (9, 7): 4})
-SECOND = matrix({(6, 0): 9, (0, 6): 8, (4, 2): 30, (2, 4): 25, (6, 3): 33, (9, 5): 10})
-
-
-def test_rates_are_given_the_true_class():
+def test_rates_of_a_class_without_images_are_0():
     rates = p2.rates_of(np.array([[8, 2], [0, 0]]))
     np.testing.assert_allclose(rates, [[0.8, 0.2], [0, 0]])
 
 
-def test_most_confused_by_row_and_by_column_are_the_first_of_the_largest_mistakes():
-    counts = matrix({(6, 0): 30, (6, 3): 30, (0, 6): 2, (2, 6): 5, (4, 6): 5})
-    by_row, by_column = p2.confused_by_row(counts), p2.confused_by_column(counts)
-    assert by_row[[6, 0, 2, 4]].tolist() == [0, 6, 6, 6]
-    assert by_column[[0, 3, 6]].tolist() == [6, 6, 2]
+def test_of_equal_mistakes_the_first_counts():
+    counts = np.diag(np.full(10, 90))
+    counts[6, [3, 0, 8]] = 5
+    counts[7, 9] = 1
+    assert p2.largest_mistake(counts)[[6, 7]].tolist() == [0, 9]
+    assert p2.pairs_by_frequency(counts)[:5].tolist() == [[0, 6], [3, 6], [6, 8], [7, 9], [0, 1]]
 
 
-def test_pairs_are_ordered_by_both_directions_and_equal_ones_by_their_classes():
-    pairs = p2.pairs_by_frequency(FIRST + SECOND)
-    assert pairs.shape == (45, 2)
-    assert pairs[:5].tolist() == [[2, 4], [0, 6], [3, 6], [5, 9], [7, 9]]
-    assert pairs[5:].tolist() == sorted(pairs[5:].tolist())
+def test_fewer_mistakes_than_panels_are_all_shown():
+    assert p2.evenly_spaced(np.arange(5, 8), 8).tolist() == [5, 6, 7]
+    assert p2.evenly_spaced(np.arange(0), 8).tolist() == []
 
 
-def test_mistakes_within_some_classes():
-    assert p2.mistakes_within(FIRST, (0, 2, 4, 6)) == 30 + 20 + 35 + 5
-    assert p2.mistakes_within(FIRST, (5, 7, 9)) == 4
+# The search
 
+def test_the_search_trains_each_trial_with_its_settings_and_seeds(project, monkeypatch):
+    path = ROOT / "tests" / "experiments" / "search_p2.py"
+    spec = importlib.util.spec_from_file_location("search_p2", path)
+    search = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(search)
+    for name in ("LEARNING_RATE", "BATCH_SIZE", "EPOCHS"):  # the search changes them
+        monkeypatch.setattr(p2, name, getattr(p2, name))
 
-def test_all_networks_together_decide_both_readings_of_part_2(tmp_path):
-    p2.answer_part_2(np.array([FIRST, SECOND]), tmp_path)
-    with (tmp_path / "p2_most_confused.csv").open(encoding="utf-8") as file:
-        _, *rows = csv.reader(file)
-    # The first network alone would take 9, an ankle boot, most often for a sneaker.
-    assert rows[9][:6] == ["9", "Ankle boot", "Sandal", "0.000", "0.0500", "1"]
-    assert rows[6][2:6] == ["T-shirt/top", "0.300", "0.1950", "1"]
-    assert rows[4][2:6] == ["Pullover", "0.350", "0.3250", "2"]
-    # Read by columns: the shirts that are taken for T-shirts.
-    assert rows[0][6:] == ["Shirt", "0.300", "0.1950", "2"]
-    assert rows[3][6:] == ["Shirt", "0.000", "0.1650", "1"]
+    def accuracy(rate, batch_size, epochs, seed):
+        return rate * 100 + batch_size / 1000 + epochs / 10_000 + seed / 100
 
-
-def test_all_networks_together_decide_part_3(tmp_path):
-    assert p2.pairs_by_frequency(FIRST)[0].tolist() == [0, 6]
-    i, j = p2.answer_part_3(np.array([FIRST, SECOND]), tmp_path)
-    assert (i, j) == (2, 4)
-    with (tmp_path / "p2_pairs.csv").open(encoding="utf-8") as file:
-        _, first, second, *_ = csv.reader(file)
-    assert first == ["Pullover", "Coat", "5", "25", "35", "30"]
-    assert second == ["T-shirt/top", "Shirt", "20", "8", "30", "9"]
-
-
-def test_printed_matrix_has_a_row_for_each_true_class_and_a_dot_for_zero():
-    lines = p2.matrix_text(FIRST).splitlines()
-    assert lines[-4].split() == ["6", "Shirt", "0.300", *5 * ["."], "0.700", ".", ".", "."]
-    assert lines[-10].split() == ["0", "T-shirt/top", "0.800", *5 * ["."], "0.200", ".", ".", "."]
-    assert max(map(len, lines)) <= 80  # a terminal
-
-
-def test_heat_map_has_true_classes_as_rows_and_the_scale_of_the_mistakes(tmp_path, monkeypatch):
-    kept = []
-    monkeypatch.setattr(p2, "save", lambda figure, path: kept.append(figure))
-    p2.plot_confusion(FIRST, tmp_path)
-    axes = kept[0].axes[0]
-    image = axes.images[0]
-    shown = image.get_array()
-    assert shown[6, 0] == pytest.approx(0.3) and shown[0, 6] == pytest.approx(0.2)
-    assert shown.mask[6, 6] and image.get_clim() == (0, pytest.approx(0.35))
-    written = {text.get_position(): text.get_text() for text in axes.texts}
-    assert written[0, 6] == "0.300" and written[6, 6] == "0.700"  # x is the column
-    p2.plt.close(kept[0])
-
-
-def test_the_search_runs_in_its_smallest_form_and_writes_nothing(project):
-    (project / "tests").mkdir()
-    search = shutil.copy(ROOT / "tests" / "search_p2.py", project / "tests")
-    done = subprocess.run([sys.executable, search, "--quick"], capture_output=True, text=True,
-                          timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 1 and not (project / "outputs").exists()
+    def known_train(seed, x, y, x_validation, y_validation):
+        assert x.shape == (500, 784) and x_validation.shape == (100, 784)
+        share = accuracy(p2.LEARNING_RATE, p2.BATCH_SIZE, p2.EPOCHS, seed)
+        return None, {"val_accuracy": [0.0, share]}
+    monkeypatch.setattr(p2, "train", known_train)
+    monkeypatch.setattr(p2, "TRAIN_FILE", project / "data" / p2.TRAIN_FILE.name)
+    one_thread = SimpleNamespace(Pool=lambda *_, **__: ThreadPool(1))
+    monkeypatch.setattr(search, "get_context", lambda _: one_thread)
+    rows = search.run(search.TRIALS, (10, 11, 12), 600)
+    assert len(rows) == len(search.TRIALS)
+    for trial, row in zip(search.TRIALS, rows):
+        shares = [100 * accuracy(*trial, seed) for seed in (10, 11, 12)]
+        assert row[:3] == list(trial)
+        assert row[3:7] == [f"{share:.2f}" for share in [*shares, np.mean(shares)]]
