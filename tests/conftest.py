@@ -1,5 +1,7 @@
 """What the tests share: small data files in the real format, and runs of the scripts on them."""
+import json
 import os
+import runpy
 import shutil
 import signal
 import subprocess
@@ -8,12 +10,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+# Scripts that a test starts in a process of their own get this, and set the rest themselves.
+SHELL = dict(os.environ)
+# Read when numpy and h5py are imported, so set first, to what users of the scripts have: with a
+# second thread of BLAS a test of half a second took 15 on a busy machine.
+os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1",
+                  VECLIB_MAXIMUM_THREADS="1", HDF5_USE_FILE_LOCKING="FALSE")
+
 import h5py
 import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "experiments")]
 # A shell's background jobs inherit Ctrl-C as ignored; what the tests start must hear it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -31,10 +40,9 @@ OUTPUTS = {  # what each script writes
     3: ["p3_hist_A_layer1.png", "p3_hist_A_layer2.png", "p3_hist_B_layer1.png",
         "p3_hist_B_layer2.png", "p3_histograms.png", "p3_norms.png", "p3_pixels.png",
         "p3_results.json", "p3_weights.csv"],
-    4: ["p4_features.csv", "p4_features.png", "p4_lags.csv", "p4_lags.png",
-        "p4_learning_curve.png", "p4_model.hdf5", "p4_overfitting.png", "p4_patterns.csv",
-        "p4_results.json", "p4_rows.csv", "p4_settings.csv", "p4_weights.csv", "p4_weights.png",
-        "p4_weights.txt"],
+    4: ["p4_learning_curve.png", "p4_model.hdf5", "p4_networks.csv", "p4_overfitting.png",
+        "p4_regularity.png", "p4_results.json", "p4_settings.csv", "p4_shares.csv",
+        "p4_weights.csv", "p4_weights.png", "p4_weights.txt", "p4_weights_folds.png"],
 }
 
 
@@ -108,6 +116,17 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+def earlier_outputs(number, out):
+    """Make the folder `out` with an older file of each name that a script writes."""
+    out.mkdir(exist_ok=True)
+    for name in OUTPUTS[number]:
+        (out / name).write_bytes(b"earlier")
+
+
+def assert_earlier_outputs_are_untouched(number, out):
+    assert contents(out) == dict.fromkeys(OUTPUTS[number], b"earlier")
+
+
 def run_main(monkeypatch, script, *arguments):
     """Run a script's main() in this process; the constants that --quick changes are put back after
     the test."""
@@ -115,6 +134,18 @@ def run_main(monkeypatch, script, *arguments):
         monkeypatch.setattr(script, name, getattr(script, name))
     monkeypatch.setattr(sys, "argv", [script.__file__, *map(str, arguments)])
     script.main()
+
+
+def run_file(monkeypatch, path, *arguments):
+    """Run a whole script in this process, from its first import to its last line. Returns what it
+    ends with, in a shell its line on stderr: None where all went well. Of the script's constants
+    nothing is left to put back."""
+    monkeypatch.setattr(sys, "argv", [str(path), *map(str, arguments)])
+    try:
+        runpy.run_path(str(path), run_name="__main__")
+    except SystemExit as end:
+        return end.code
+    return None
 
 
 class Run(NamedTuple):
@@ -125,14 +156,17 @@ class Run(NamedTuple):
     errors: list  # what the script itself wrote to stderr: without TensorFlow's notices
 
 
-def run_quick(project, number, out, *arguments, before=(), cwd=None, ctrl_c=False):
+def run_quick(project, number, out, *arguments, before=(), cwd=None, settings=(), ctrl_c=False):
     """A quick run as a shell would start it, in a process group of its own, which gets Ctrl-C as
     soon as the script has printed something. The script's own lines of stderr are those that begin
-    as its messages or a traceback do: TensorFlow writes notices of many forms there."""
+    as its messages or a traceback do: TensorFlow writes notices of many forms there.
+
+    before: the words of a command that runs the script; settings: environment variables."""
     command = [*before, sys.executable, project / f"{SCRIPTS[number]}.py", "--quick", "--out", out,
                *arguments]
     process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True, cwd=cwd,
+                               stderr=subprocess.PIPE, text=True, errors="replace", cwd=cwd,
+                               env={**SHELL, **dict(settings)},
                                start_new_session=sys.platform != "win32")
     if ctrl_c:
         process.stdout.read(1)
@@ -144,37 +178,67 @@ def run_quick(project, number, out, *arguments, before=(), cwd=None, ctrl_c=Fals
         raise
     own = [line for line in errors.splitlines()
            if line.startswith(("error", "interrupted", "Traceback", "Exception"))
-           or "Error" in line]
+           or "Error" in line or "Warning" in line]
     return Run(out, process.returncode, output, own)
+
+
+# What file systems without locks answer; loaded before the C library, whose flock() it replaces.
+NO_LOCKS = """#include <errno.h>
+int flock(int file, int operation) { errno = ENOLCK; return -1; }
+"""
+
+
+def settings_of_a_stranger(folder):
+    """Environment variables that are not ours, for files of settings in `folder`."""
+    (folder / "keras.json").write_text(json.dumps({"backend": "theano", "floatx": "float16"}))
+    (folder / "matplotlibrc").write_text("text.usetex: True\nfont.size: 30\nsavefig.dpi: 30\n"
+                                         "savefig.bbox: tight\naxes.facecolor: red\n")
+    (folder / "data").mkdir()
+    (folder / "data" / "__init__.py").write_text("raise ImportError('a stranger')")
+    settings = {
+        "KERAS_BACKEND": "jax", "TF_USE_LEGACY_KERAS": "1", "KERAS_HOME": str(folder),
+        "MATPLOTLIBRC": str(folder / "matplotlibrc"),
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",  # of a notebook's "!python ..."
+        "PYTHONPATH": str(folder), "HDF5_USE_FILE_LOCKING": "TRUE",
+        "PYTHONIOENCODING": "cp1252"}  # no letter for the Chinese folder below
+    if sys.platform == "linux" and shutil.which("cc"):
+        (folder / "no_locks.c").write_text(NO_LOCKS)
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", "no_locks.so", "no_locks.c"], cwd=folder,
+                       check=True)
+        settings["LD_PRELOAD"] = str(folder / "no_locks.so")
+    return settings
 
 
 @pytest.fixture(scope="session")
 def runs(project, tmp_path_factory):
-    """runs[number, kind].result(): quick runs of the scripts, two at a time in the background."""
+    """runs[number, kind].result(): quick runs of the scripts, two at a time in the background.
+
+    The first test that asks for a result waits until it is there: its seconds are not its own, but
+    those of the runs, which all tests share. Problem 4, which takes longest, begins."""
     pool, started = ThreadPoolExecutor(2), {}
 
-    def submit(number, kind, *arguments, folder=project, **options):
-        out = tmp_path_factory.mktemp("outputs")
-        if kind in ("bad file", "full disk", "Ctrl-C"):
-            for name in OUTPUTS[number]:
-                (out / name).write_text("earlier")
-        started[number, kind] = pool.submit(run_quick, folder, number, out, *arguments, **options)
+    def submit(number, kind, *arguments, out=None, **options):
+        out = out or tmp_path_factory.mktemp("outputs")
+        started[number, kind] = pool.submit(run_quick, project, number, out, *arguments, **options)
 
-    for number in SCRIPTS:
-        submit(number, "first", cwd=tmp_path_factory.mktemp("another directory"))
-        submit(number, "second")
-        damaged = tmp_path_factory.mktemp("damaged") / "copy"
-        shutil.copytree(project, damaged, ignore=shutil.ignore_patterns("__pycache__"))
-        (damaged / "data" / DATA[number]).write_text("no data")
-        submit(number, "bad file", folder=damaged)
-    if sys.platform != "win32":
-        submit(1, "Ctrl-C", ctrl_c=True)
-        small_files = 'ulimit -f 16; exec "$@"'
-        submit(2, "full disk", before=("sh", "-c", small_files, "sh"))
+    def submit_on_earlier_outputs(number, kind, **options):
+        out = tmp_path_factory.mktemp("outputs")
+        earlier_outputs(number, out)
+        submit(number, kind, out=out, **options)
+
     other_year = write_sequences(tmp_path_factory.mktemp("other") / "other.hdf5", 300, (0, 1))
     submit(4, "other year", "--data", other_year)
     course = write_sequences(tmp_path_factory.mktemp("course") / "course.hdf5", 300)
     submit(4, "course", "--data", course, "--rows-per-person", 25)
+    settings = settings_of_a_stranger(tmp_path_factory.mktemp("stranger"))
+    for number in sorted(SCRIPTS, reverse=True):
+        submit(number, "first", cwd=tmp_path_factory.mktemp("another directory"))
+        submit(number, "under a stranger's settings", settings=settings,
+               out=tmp_path_factory.mktemp("outputs") / "\u8f93\u51fa")
+    if sys.platform != "win32":
+        submit_on_earlier_outputs(1, "Ctrl-C", ctrl_c=True)
+        megabyte = 'ulimit -f 2000; exec "$@"'  # in blocks of 512; the network's file is larger
+        submit_on_earlier_outputs(1, "full disk", before=("sh", "-c", megabyte, "sh"))
     yield started
     pool.shutdown(cancel_futures=True)
 

@@ -1,62 +1,65 @@
-"""Other people's machines: their settings change no result, and a folder for the outputs that
-cannot be written to is refused before any training."""
+"""Other people's machines: their settings change no result, and end no run."""
 import importlib
-import json
+import io
+import os
 import re
-import shutil
-import subprocess
 import sys
 
+import matplotlib
 import pytest
-from conftest import DATA, SCRIPTS, contents, posix, run_main, run_quick
+from conftest import OUTPUTS, ROOT, SCRIPTS, contents, run_file
 
-# What file systems without locks answer; loaded before the C library, whose flock() it replaces.
-NO_LOCKS = """#include <errno.h>
-int flock(int file, int operation) { errno = ENOLCK; return -1; }
-"""
+import p1_numpy_mlp as p1
 
-
-@pytest.fixture(scope="module")
-def hostile(tmp_path_factory):
-    """A command that runs another one under settings that are not ours."""
-    folder = tmp_path_factory.mktemp("hostile")
-    (folder / "keras.json").write_text(json.dumps({"backend": "theano", "floatx": "float16"}))
-    (folder / "matplotlibrc").write_text("text.usetex: True\nfont.size: 30\nsavefig.dpi: 30\n"
-                                         "savefig.bbox: tight\naxes.facecolor: red\n")
-    (folder / "data").mkdir()
-    (folder / "data" / "__init__.py").write_text("raise ImportError('a stranger')")
-    settings = {
-        "KERAS_BACKEND": "jax", "TF_USE_LEGACY_KERAS": 1, "KERAS_HOME": folder,
-        "MATPLOTLIBRC": folder / "matplotlibrc",
-        "MPLBACKEND": "module://matplotlib_inline.backend_inline",  # of a notebook's "!python ..."
-        "PYTHONPATH": folder, "HDF5_USE_FILE_LOCKING": "TRUE"}
-    if sys.platform == "linux" and shutil.which("cc"):
-        (folder / "no_locks.c").write_text(NO_LOCKS)
-        subprocess.run(["cc", "-shared", "-fPIC", "-o", "no_locks.so", "no_locks.c"], cwd=folder,
-                       check=True)
-        settings["LD_PRELOAD"] = folder / "no_locks.so"
-    return "env", *(f"{name}={value}" for name, value in settings.items())
+every_script = pytest.mark.parametrize("number", SCRIPTS)
 
 
-@posix
-@pytest.mark.parametrize("number", [1, 2])  # problems 3 and 4 begin as problem 2 does
-def test_settings_of_a_machine_change_no_file(number, hostile, project, runs, tmp_path):
-    run = run_quick(project, number, tmp_path, before=hostile)
-    assert run.errors == [] and run.status == 0
-    plain, under_settings = (
-        {name: re.sub(rb'"seconds": \d+', b"", content) for name, content in contents(out).items()}
-        for out in (runs[number, "first"].result().out, tmp_path))
-    assert plain.keys() == under_settings.keys()
+def but_for_the_seconds(folder):
+    return {name: re.sub(rb'"seconds": \d+', b"", content)
+            for name, content in contents(folder).items()}
+
+
+@every_script
+def test_a_second_run_under_a_strangers_settings_gives_equal_files(number, runs):
+    """In a folder with letters that the stranger's console lacks."""
+    first = runs[number, "first"].result()
+    second = runs[number, "under a stranger's settings"].result()
+    assert second.errors == [] and second.status == 0
+    plain, under_settings = but_for_the_seconds(first.out), but_for_the_seconds(second.out)
+    assert sorted(plain) == sorted(under_settings) == sorted(OUTPUTS[number])
     assert [name for name in plain if plain[name] != under_settings[name]] == []
 
 
-@pytest.mark.parametrize("number", SCRIPTS)
-def test_an_unwritable_folder_is_refused_before_training(number, project, monkeypatch, tmp_path):
-    script = importlib.import_module(SCRIPTS[number])
-    monkeypatch.setattr(script, "DATA_FILE" if number == 4 else "TRAIN_FILE",
-                        project / "data" / DATA[number])
-    monkeypatch.setattr(script, "train", lambda *_: pytest.fail("a training was started"))
+@every_script
+def test_help_is_given_without_docstrings(number, monkeypatch, capsys):
+    """As python -OO runs a script."""
+    path = ROOT / f"{SCRIPTS[number]}.py"
+    code = compile(path.read_text(encoding="utf-8"), path, "exec", optimize=2)
+    monkeypatch.setattr(sys, "argv", [str(path), "--help"])
+    with pytest.raises(SystemExit) as end:
+        exec(code, {"__name__": "__main__", "__file__": str(path)})
+    assert end.value.code == 0 and "--quick" in capsys.readouterr().out
+
+
+@every_script
+def test_a_script_runs_where_a_notebook_was_first(number, monkeypatch, tmp_path):
+    """matplotlib draws for something else by then, and the stream cannot be reconfigured. The file
+    in the way of the outputs ends the run."""
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    matplotlib.use("svg")
     (tmp_path / "a file").write_text("")
-    for out in (tmp_path / "a file", tmp_path / "a file" / "below"):
-        with pytest.raises(OSError, match="a file"):
-            run_main(monkeypatch, script, "--quick", "--out", out)
+    line = run_file(monkeypatch, ROOT / f"{SCRIPTS[number]}.py", "--quick", "--out",
+                    tmp_path / "a file")
+    assert line.startswith("error:") and "a file" in line
+    assert matplotlib.get_backend().lower() == "agg"
+
+
+def test_trainings_share_the_cores_that_may_be_used(monkeypatch):
+    """A cluster's share, and a system that does not tell."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3, 5}, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    assert p1.usable_cores() == 2
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert p1.usable_cores() == 64
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert p1.usable_cores() == 1

@@ -1,17 +1,39 @@
-"""What all four scripts owe: --quick and --out, equal runs, one line for bad input, and complete
-outputs or untouched ones."""
+"""What all four scripts owe: their files where they are wanted, one line for what goes wrong, and
+complete outputs or untouched ones."""
 import importlib
 import json
-import re
 import sys
+import tempfile
+import threading
+from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
-from conftest import DATA, OUTPUTS, ROOT, SCRIPTS, contents, posix, run_main, write_sequences
+from conftest import (DATA, OUTPUTS, ROOT, SCRIPTS, assert_earlier_outputs_are_untouched, contents,
+                      earlier_outputs, posix, run_file, run_main, write_sequences)
+from matplotlib.figure import Figure
 
+import p1_numpy_mlp as p1
 from data.loader import DataError
 
 every_script = pytest.mark.parametrize("number", SCRIPTS)
 
+
+def script_on_small_data(number, project, monkeypatch):
+    """The module of a script; its data are the small ones, its numbers of images are those of
+    --quick."""
+    script = importlib.import_module(SCRIPTS[number])
+    for name in ("DATA_FILE", "TRAIN_FILE", "TEST_FILE"):
+        if hasattr(script, name):
+            monkeypatch.setattr(script, name, project / "data" / getattr(script, name).name)
+    if number != 4:
+        monkeypatch.setattr(script, "TRAIN_IMAGES", 1000)
+        monkeypatch.setattr(script, "VALIDATION_IMAGES", 200)
+    return script
+
+
+# Where the files go
 
 @every_script
 def test_quick_run_writes_every_file(number, runs):
@@ -23,43 +45,78 @@ def test_quick_run_writes_every_file(number, runs):
     assert json.loads(results)["quick"] is True
 
 
-@every_script
-def test_a_second_run_gives_equal_files_but_for_the_seconds(number, runs):
-    first, second = (
-        {name: re.sub(rb'"seconds": \d+', b"", content)
-         for name, content in contents(runs[number, kind].result().out).items()}
-        for kind in ("first", "second"))
-    assert first.keys() == second.keys()
-    assert [name for name in first if first[name] != second[name]] == []
-
-
-def assert_earlier_outputs_are_untouched(number, run):
-    assert contents(run.out) == dict.fromkeys(OUTPUTS[number], b"earlier")
+class Begun(Exception):
+    """A training was begun."""
 
 
 @every_script
-def test_a_bad_file_ends_a_run_with_one_line(number, runs):
-    run = runs[number, "bad file"].result()
-    line, = run.errors
-    assert run.status == 1 and line.startswith("error:") and DATA[number] in line
-    assert_earlier_outputs_are_untouched(number, run)
+@pytest.mark.parametrize("arguments, expected", [
+    ([], "outputs"), (["--quick"], "temporary"), (["--out", "wanted"], "wanted"),
+    (["--quick", "--out", "wanted"], "wanted")])
+def test_files_are_collected_where_they_are_wanted(
+        number, arguments, expected, project, monkeypatch, tmp_path):
+    """Each run ends at its first training: by then its folder is there. --quick alone leaves
+    outputs/ alone."""
+    script = script_on_small_data(number, project, monkeypatch)
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    monkeypatch.setattr(script, "FOLDER", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    used = []
+
+    def train(*_, **__):
+        used.extend(folder.name for folder in tmp_path.iterdir() if any(folder.iterdir()))
+        raise Begun
+    monkeypatch.setattr(script, "train", train)
+    with pytest.raises(Begun):
+        run_main(monkeypatch, script, *arguments)
+    assert {*used} == {expected}
 
 
-@posix
-def test_a_full_disk_ends_a_run_with_one_line(runs):
-    run = runs[2, "full disk"].result()
-    line, = run.errors
-    assert run.status == 1 and line.startswith("error:")
-    assert_earlier_outputs_are_untouched(2, run)
+# What goes wrong before a training
+
+@pytest.fixture
+def no_training(monkeypatch):
+    for name in SCRIPTS.values():
+        script = importlib.import_module(name)
+        monkeypatch.setattr(script, "train", lambda *_, **__: pytest.fail("a training was begun"))
 
 
-@posix
-def test_ctrl_c_ends_a_run_with_one_line_also_amid_its_threads(runs):
-    run = runs[1, "Ctrl-C"].result()
-    line, = run.errors
-    assert run.status == 1 and line.startswith("interrupted")
-    assert_earlier_outputs_are_untouched(1, run)
+def assert_is_refused(number, error, named, out, monkeypatch, *arguments):
+    """A run raises this error with one line in which something is named, and makes no folder."""
+    script = importlib.import_module(SCRIPTS[number])
+    with pytest.raises(error, match=named) as refusal:
+        run_main(monkeypatch, script, *arguments, "--out", out)
+    assert "\n" not in str(refusal.value) and not out.is_dir()
 
+
+@every_script
+def test_too_few_images_or_rows_are_refused(number, no_training, project, monkeypatch, tmp_path):
+    script = script_on_small_data(number, project, monkeypatch)
+    if number == 4:
+        monkeypatch.setattr(script, "DATA_FILE", write_sequences(tmp_path / DATA[4], 99))
+    else:
+        monkeypatch.setattr(script, "TRAIN_IMAGES", 2500)  # none is left to validate
+    assert_is_refused(number, DataError, DATA[number], tmp_path / "out", monkeypatch)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_missing_test_file_is_refused(number, no_training, project, monkeypatch, tmp_path):
+    script = script_on_small_data(number, project, monkeypatch)
+    monkeypatch.setattr(script, "TEST_FILE", tmp_path / "nowhere.hdf5")
+    assert_is_refused(number, DataError, "nowhere.hdf5", tmp_path / "out", monkeypatch)
+
+
+@every_script
+@pytest.mark.parametrize("below", ["", "below"])
+def test_a_folder_that_cannot_be_made_is_refused(
+        number, below, no_training, project, monkeypatch, tmp_path):
+    script_on_small_data(number, project, monkeypatch)
+    (tmp_path / "a file").write_text("")
+    assert_is_refused(number, OSError, "a file", tmp_path / "a file" / below, monkeypatch)
+
+
+# One line
 
 @every_script
 @pytest.mark.parametrize("error, begin", [
@@ -68,28 +125,149 @@ def test_ctrl_c_ends_a_run_with_one_line_also_amid_its_threads(runs):
     (KeyboardInterrupt(), "\ninterrupted")])
 def test_what_main_raises_ends_a_script_with_one_line(number, error, begin):
     """The last lines of each script alone, with another main()."""
-    if number == 1 and isinstance(error, KeyboardInterrupt):
-        pytest.skip("ends the whole process: see the test with threads")
     text = (ROOT / f"{SCRIPTS[number]}.py").read_text(encoding="utf-8")
     ending = text[text.index("\nif __name__"):]
 
     def main():
         raise error
-    with pytest.raises(BaseException) as end:
+    with pytest.raises(SystemExit) as end:
         exec(ending, {"__name__": "__main__", "main": main, "sys": sys, "DataError": DataError})
-    assert isinstance(end.value, SystemExit)
     assert end.value.code.startswith(begin) and "\n" not in end.value.code.strip()
 
 
 @every_script
-def test_too_few_images_or_rows_are_refused_before_training(
-        number, project, monkeypatch, tmp_path):
+def test_a_bad_file_ends_a_run_with_one_line(number, monkeypatch, tmp_path):
+    """A script without any data, but for a text where its file should be."""
+    copy = tmp_path / f"{SCRIPTS[number]}.py"
+    copy.write_bytes((ROOT / copy.name).read_bytes())
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / DATA[number]).write_text("no data")
+    earlier_outputs(number, tmp_path / "out")
+    line = run_file(monkeypatch, copy, "--out", tmp_path / "out")
+    assert line.startswith("error:") and DATA[number] in line and "\n" not in line
+    assert_earlier_outputs_are_untouched(number, tmp_path / "out")
+
+
+@posix
+def test_a_full_disk_ends_a_run_with_one_line(runs):
+    """Full while HDF5 is written, whose library crashes on such a disk."""
+    run = runs[1, "full disk"].result()
+    line, = run.errors
+    assert run.status == 1 and line.startswith("error:")
+    assert_earlier_outputs_are_untouched(1, run.out)
+
+
+def test_a_full_disk_is_a_plain_error_for_the_model_file_too(monkeypatch, tmp_path):
+    """Problem 4's HDF5 file is smaller than its pictures: no limit holds back it alone."""
+    p4 = importlib.import_module(SCRIPTS[4])
+    shapes = (20, 20), (20,), (20, 1), (1,)
+    weights = [np.zeros(shape, np.float32) for shape in shapes]
+
+    def full(path, data):
+        assert data.startswith(b"\x89HDF")
+        raise OSError(28, "No space left on device")
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        p4.write_model(tmp_path / "model.hdf5", weights, p4.SETTINGS["Adam"], (-1, 1))
+
+
+@posix
+def test_ctrl_c_ends_a_run_with_one_line_also_amid_its_threads(runs):
+    run = runs[1, "Ctrl-C"].result()
+    line, = run.errors
+    assert run.status == 1 and line.startswith("interrupted")
+    assert_earlier_outputs_are_untouched(1, run.out)
+
+
+def test_ctrl_c_ends_threads_after_the_epoch_that_runs(monkeypatch):
+    """Two trainings run, two wait: neither goes on to its last epoch."""
+    monkeypatch.setattr(p1, "INTERRUPTED", threading.Event())
+    monkeypatch.setattr(p1, "CONFIGURATIONS", p1.CONFIGURATIONS[:4])
+    monkeypatch.setattr(p1, "SIZES", (784, 10, 10))
+    monkeypatch.setattr(p1, "EPOCHS", 1000)
+    epochs = []
+
+    def train_epoch(*_):
+        epochs.append(1)
+        return 0.5
+
+    def sleep(seconds):
+        raise KeyboardInterrupt
+    monkeypatch.setattr(p1.MLP, "train_epoch", train_epoch)
+    monkeypatch.setattr(p1.time, "sleep", sleep)
+    x, y = np.zeros((100, 784), np.float32), np.zeros(100, int)
+    with pytest.raises(KeyboardInterrupt):
+        p1.train_all(x, y, x, y, threads=2)
+    assert len(epochs) < 1000
+
+
+# Earlier outputs
+
+@every_script
+def test_an_earlier_output_that_cannot_be_replaced_leaves_the_new_ones_in_a_folder(
+        number, tmp_path):
+    """b is in the way; other users' files and tables open in Excel are refused alike."""
+    new, out = tmp_path / "new", tmp_path / "out"
+    new.mkdir()
+    (out / "b").mkdir(parents=True)
+    (out / "b" / "file").write_bytes(b"old")
+    for name in ("a", "d", "not ours"):
+        (out / name).write_bytes(b"old")
+    for name in "abcd":
+        (new / name).write_bytes(b"new")
     script = importlib.import_module(SCRIPTS[number])
-    small = project / "data" / DATA[number]
-    if number == 4:
-        small = write_sequences(tmp_path / "small.hdf5", 99)
-    monkeypatch.setattr(script, "DATA_FILE" if number == 4 else "TRAIN_FILE", small)
-    monkeypatch.setattr(script, "train", lambda *_: pytest.fail("a training was started"))
-    with pytest.raises(DataError, match=small.name) as refusal:
-        run_main(monkeypatch, script, "--out", tmp_path / "out")
-    assert "\n" not in str(refusal.value) and not (tmp_path / "out").exists()
+    with pytest.raises(OSError) as refusal:
+        script.move(new, out)
+    kept, = out.glob("new_*")
+    line = str(refusal.value)
+    assert str(out / "b") in line and str(kept) in line and "\n" not in line
+    assert contents(kept) == dict.fromkeys("bcd", b"new") and contents(new) == {}
+    assert (out / "a").read_bytes() == b"new"
+    assert contents(out / "b") == {"file": b"old"}
+    assert (out / "d").read_bytes() == (out / "not ours").read_bytes() == b"old"
+    assert len([*out.iterdir()]) == 5
+
+
+@pytest.fixture
+def quick_pictures(monkeypatch):
+    """Drawn, but written as one word."""
+    def savefig(figure, path, **_):
+        Path(path).write_bytes(b"picture")
+    monkeypatch.setattr(Figure, "savefig", savefig)
+
+
+def test_a_run_ends_with_the_line_that_names_the_folder_of_the_new_files(
+        project, quick_pictures, monkeypatch, tmp_path):
+    (tmp_path / "p1_curves.png" / "folder").mkdir(parents=True)
+    line = run_file(monkeypatch, project / f"{SCRIPTS[1]}.py", "--quick", "--out", tmp_path)
+    kept, = tmp_path.glob("new_*")
+    assert line.startswith("error:") and str(kept) in line and "\n" not in line
+    files = [path.name for path in [*tmp_path.iterdir(), *kept.iterdir()] if path.is_file()]
+    assert sorted(files) == OUTPUTS[1] and "p1_curves.png" in contents(kept)
+    assert sorted(path for path in tmp_path.iterdir() if path.is_dir()) == [
+        kept, tmp_path / "p1_curves.png"]
+
+
+@every_script
+def test_a_run_that_fails_in_its_last_line_leaves_earlier_outputs_untouched(
+        number, project, quick_pictures, monkeypatch, tmp_path):
+    """The disk is full when all files but the last are written."""
+    script = script_on_small_data(number, project, monkeypatch)
+    if number == 3:  # two networks of five, so that seconds suffice
+        monkeypatch.setattr(script, "NETWORKS", {name: script.NETWORKS[name] for name in "AB"})
+    if number == 4:  # likewise: 2^13 rows of the 2^20
+        all_rows = script.all_rows
+        monkeypatch.setattr(script, "all_rows", lambda coding: all_rows(coding)[::2 ** 7])
+    written, write_text = [], Path.write_text
+
+    def full(path, *arguments, **options):
+        if not path.name.endswith("results.json"):
+            return write_text(path, *arguments, **options)
+        written.extend(other.name for other in path.parent.iterdir())
+        raise OSError(28, "No space left on device")
+    monkeypatch.setattr(Path, "write_text", full)
+    earlier_outputs(number, tmp_path)
+    with pytest.raises(OSError, match="No space left"):
+        run_main(monkeypatch, script, "--quick", "--out", tmp_path)
+    assert sorted(written) == sorted({*OUTPUTS[number]} - {f"p{number}_results.json"})
+    assert_earlier_outputs_are_untouched(number, tmp_path)
