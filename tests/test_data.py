@@ -119,13 +119,14 @@ def test_the_first_images(tmp_path, count):
     assert np.array_equal(y, LABELS[:count])
 
 
-@pytest.mark.parametrize("attributes", [
-    {}, {"pixel_divisor": 255}, {"pixel_divisor": [255.0]}], ids=["none", "number", "MATLAB"])
-def test_whole_pixels_are_divided_by_255_where_the_file_says_no_other(tmp_path, attributes):
+@pytest.mark.parametrize("attributes, divisor", [
+    ({}, 255), ({"pixel_divisor": 255}, 255),
+    ({"pixel_divisor": [255.0]}, 255), ({"pixel_divisor": [256.0]}, 256)])  # as MATLAB writes it
+def test_whole_pixels_are_divided_by_what_the_file_says_or_by_255(tmp_path, attributes, divisor):
     path = write(tmp_path / "f.hdf5", attributes, xdata=PIXELS, ydata=ONE_HOT)
     x, _ = load_images(path)
     assert x.dtype == np.float32
-    assert np.array_equal(x, PIXELS.astype(np.float32) / np.float32(255))
+    assert np.array_equal(x, PIXELS.astype(np.float32) / np.float32(divisor))
 
 
 def test_pixels_that_are_all_zero_or_one_are_not_divided(tmp_path):
@@ -182,6 +183,13 @@ def test_person_of_each_human_row(tmp_path, kind):
     path = write(tmp_path / "f.hdf5", human=BITS, machine=BITS[:9], person=stated.astype(kind))
     person = load_sequences(path).person
     assert np.array_equal(person, stated) and person.dtype == np.int64
+
+
+def test_one_row_of_each_class_and_the_source_that_a_file_states(tmp_path):
+    data = load_sequences(write(tmp_path / "f.hdf5", {"source": "two rows"}, human=BITS[:1],
+                                machine=BITS[1:2], person=[5]))
+    assert np.array_equal(data.human, BITS[:1]) and np.array_equal(data.machine, BITS[1:2])
+    assert data.person == [5] and data.source == "two rows"
 
 
 # What it refuses: each entry makes a file at a path, and names what the one line must say.
@@ -297,8 +305,8 @@ BAD_IMAGES = {
     "negative": (images(xdata=changed(PIXELS / 256, -0.1)), "values -0.1 to"),
     "above 255": (images(xdata=changed(PIXELS.astype(int), 256)),
                   "found values 0 to 256; expected 0..1 or 0..255"),
-    "one pixel of another scale": (images(xdata=changed(PIXELS / 256, 2)),
-                                   "up to 2; expected 0..1"),
+    "another scale": (images(xdata=changed(PIXELS / 256, 2)),
+                      "xdata: found fractions as well as values up to 2; expected 0..1"),
     "divisor": (images(pixel_divisor=0), "pixel_divisor: found 0; expected the number 255 or 256"),
     "text divisor": (images(pixel_divisor="255"), "pixel_divisor: found '255';"),
     "two divisors": (images(pixel_divisor=[255, 256]), "pixel_divisor: found [255, 256];"),
@@ -323,10 +331,11 @@ BAD_SEQUENCES = {
     "many values of machines": (sequences(machine=np.arange(600).reshape(30, 20)),
                                 "[0, 1] and [0, 1, 2, 3];"),
     "mixed within": (sequences(human=changed(BITS, -1)),
-                     "values [-1, 0, 1] and [0, 1]; expected both in {0,1} or both in {-1,+1}"),
-    "mixed between": (sequences(human=2 * BITS - 1), "[-1, 1] and [0, 1];"),
+                     "human and machine: found values [-1, 0, 1] and [0, 1]; expected both in"),
+    "mixed between": (sequences(human=2 * BITS - 1),
+                      "[-1, 1] and [0, 1]; expected both in {0,1} or both in {-1,+1}"),
     "only ones": (sequences(np.ones((4, 20)), np.ones((4, 20))), "[1.0] and [1.0];"),
-    "persons missing": (sequences(person=np.arange(29)),
+    "persons missing": (sequences(machine=BITS[:9], person=np.arange(29)),
                         "person: found shape (29,); expected (30,)"),
     "persons twice": (sequences(person=np.zeros((30, 2), int)), "person: found shape (30, 2)"),
     "half persons": (sequences(person=np.arange(30) / 2),
@@ -430,7 +439,7 @@ def test_folder_in_place_of_a_file(tmp_path):
 
 def test_fewer_images_than_are_asked_for(tmp_path):
     path = images()(tmp_path / "f.hdf5")
-    assert "found 40 images; expected 41 at least" in refusal_of(load_images, path, 41)
+    assert "xdata: found 40 images; expected 41 at least" in refusal_of(load_images, path, 41)
 
 
 def test_a_mistake_of_the_caller_is_not_called_a_bad_file(tmp_path):
