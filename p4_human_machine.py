@@ -1,29 +1,34 @@
 """Problem 4: did a human or a machine write these 20 bits? A small MLP, and what it looks at.
 
-    python p4_human_machine.py                          (about 2 minutes on two cores)
+    python p4_human_machine.py                          (about 5 minutes on two cores)
     python p4_human_machine.py --data FILE --out DIR    (another year's file: {0,1} or {-1,+1})
     python p4_human_machine.py --try 01101... 10011...  (20 bits of yours, judged by the network)
 
 Trains the homework's network (20-20-1, ReLU, sigmoid, binary cross-entropy, batch size 16) with
-several optimizers and regularizers on five 80/20 splits, and submits the setting with the lowest
-validation cross-entropy. Where the file says who pressed what, all rows of a person are on one side
-of a split: the network is judged on people whom it has never seen. Then the network is asked what
-it looks at: its output for all 2^20 rows is computed. Then the same is trained on features made by
-hand, and a small convolution on the presses themselves.
+several optimizers and regularizers on five 80/20 splits. Where the file says who pressed what, all
+rows of a person are on one side of a split: the network is judged on people whom it has never seen.
+Then a small convolution is trained on the same splits, and teaches the homework's network what it
+says of all 2^20 rows. Submitted is the network with the lowest validation cross-entropy. At the end
+each network is asked how many presses at a time its output depends on: an exact answer.
 
 Reads  data/binary_random.hdf5, or the file of --data
 Writes outputs/p4_model.hdf5, p4_learning_curve.png, p4_overfitting.png, p4_settings.csv,
-       p4_weights.txt (as printed), p4_weights.csv, p4_weights.png, p4_lags.csv, p4_lags.png,
-       p4_patterns.csv, p4_features.csv, p4_features.png, p4_rows.csv (if the file tells people
-       apart), p4_results.json
+       p4_weights.txt (as printed), p4_weights.csv, p4_weights.png, p4_weights_folds.png,
+       p4_regularity.png, p4_networks.csv, p4_shares.csv, p4_results.json
+Prints a line for each setting and network, the weight matrix, and at the end
+
+    submitted: 20-20-1, taught, of the first fold
+    outputs: outputs
 """
 import argparse
 import csv
+import io
 import json
 import os
 import sys
 import tempfile
 import time
+from math import comb
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,10 +38,11 @@ os.environ.update(
     CUDA_VISIBLE_DEVICES="-1", TF_ENABLE_ONEDNN_OPTS="0",  # so that equal runs give equal numbers
     KERAS_BACKEND="tensorflow", TF_USE_LEGACY_KERAS="0",
     KERAS_HOME=os.devnull,  # no keras.json is read or written
-    MPLBACKEND="Agg",  # draw into files, without a screen
     HDF5_USE_FILE_LOCKING="FALSE")  # network folders may refuse locks
 
 import h5py
+import matplotlib
+matplotlib.use("Agg")  # draw into files, without a screen, also where a notebook was first
 import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
@@ -45,6 +51,9 @@ from tensorflow import keras
 from data.loader import DataError, load_sequences
 
 tf.get_logger().setLevel("ERROR")  # no notes about the tracing of each new network
+plt.rcdefaults()  # whatever the user's matplotlibrc says
+plt.rcParams.update({"figure.constrained_layout.use": True, "axes.grid": True, "grid.alpha": 0.3,
+                     "axes.spines.top": False, "axes.spines.right": False, "font.size": 10})
 
 FOLDER = Path(__file__).resolve().parent
 DATA_FILE = FOLDER / "data" / "binary_random.hdf5"
@@ -73,34 +82,48 @@ SETTINGS = {
     "RMSprop, L2 0.003": Setting("RMSprop", 0.006, l2=3e-3),
 }
 FILTERS, FILTER_WIDTH = 20, 6  # of the convolution; the rest of it is the homework's network
+TEACHING = Setting("Adam", 0.006)
+PARTS, UPDATES = 32, 2048  # of the pass over all rows; updates of a part: 32 * 2048 * 16 = 2^20
+LARGEST_P = 0.98  # see teach()
+CLOSE = 0.003  # cross-entropies (nats) that another machine may order otherwise
+TAUGHT = "20-20-1, taught"  # its name in tables
 LAGS = range(1, 11)  # how many places two presses are apart
-SILENT = 0.01  # a neuron with a smaller output weight says next to nothing
 
 
-def build(inputs, setting):
-    """The homework's network, with as many inputs as there are features."""
+def build(setting):
+    """The homework's network."""
     penalty = keras.regularizers.L1L2(setting.l1, setting.l2)
     return keras.Sequential([
-        keras.Input((inputs,)),
+        keras.Input((INPUTS,)),
         keras.layers.Dense(HIDDEN, "relu", kernel_regularizer=penalty),
         keras.layers.Dropout(setting.dropout),
         keras.layers.Dense(1, "sigmoid", kernel_regularizer=penalty)])
 
 
-def build_convolution(inputs, setting):
+def build_convolution(setting):
     """Another architecture: each filter uses the same weights at every place of the row, and its
     mean over the places goes into a network like the homework's. Without regularizers."""
     return keras.Sequential([
-        keras.Input((inputs,)),
-        keras.layers.Reshape((inputs, 1)),
+        keras.Input((INPUTS,)),
+        keras.layers.Reshape((INPUTS, 1)),
         keras.layers.Conv1D(FILTERS, FILTER_WIDTH, activation="relu"),
         keras.layers.GlobalAveragePooling1D(),
         keras.layers.Dense(HIDDEN, "relu"),
         keras.layers.Dense(1, "sigmoid")])
 
 
+def compile_model(model, setting, updates, updates_of_a_call):
+    """Make a model ready for so many updates. Its learning rate falls linearly to 0."""
+    schedule = keras.optimizers.schedules.PolynomialDecay(setting.learning_rate, updates,
+                                                          end_learning_rate=0.0)
+    optimizer = getattr(keras.optimizers, setting.optimizer)(schedule)
+    # steps_per_execution: many updates in one call take a quarter of the time.
+    model.compile(optimizer, "binary_crossentropy", metrics=["accuracy", "binary_crossentropy"],
+                  steps_per_execution=updates_of_a_call)
+
+
 def train(model, setting, seed, x, y, x_validation, y_validation):
-    """Train a fresh model. x (N, inputs), y (N, 1): 1 for human; the same for validation.
+    """Train a fresh model. x (N, 20), y (N, 1): 1 for human; the same for validation.
 
     Returns Keras' history: {name of a measure: its value in each epoch}. Training values are
     counted during the epoch, with dropout; validation values after it, without."""
@@ -109,75 +132,262 @@ def train(model, setting, seed, x, y, x_validation, y_validation):
     minibatches = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(len(x), seed=seed)
     minibatches = minibatches.batch(BATCH_SIZE)
     updates = len(minibatches)  # in an epoch
-    schedule = keras.optimizers.schedules.PolynomialDecay(setting.learning_rate, updates * EPOCHS,
-                                                          end_learning_rate=0.0)
-    optimizer = getattr(keras.optimizers, setting.optimizer)(schedule)
-    # steps_per_execution: all updates of an epoch in one call take a quarter of the time.
-    model.compile(optimizer, "binary_crossentropy", metrics=["accuracy", "binary_crossentropy"],
-                  steps_per_execution=updates)
+    compile_model(model, setting, updates * EPOCHS, updates)
     history = model.fit(minibatches, epochs=EPOCHS, shuffle=False, verbose=0,
                         validation_data=(x_validation, y_validation), validation_batch_size=1000)
     return history.history
 
 
-class Result(NamedTuple):
-    """What cross_validate() returns."""
-    weights: list         # of each fold's network
-    histories: list       # Keras' history of each fold
-    log_odds: np.ndarray  # (N,) ln p/(1-p) that a human wrote the row, by a network new to it
-    right: np.ndarray     # (N,) booleans: whether log_odds has the sign of the label
+def teach(model, teacher, seed, x, y, x_validation, y_validation, every_row):
+    """Train a fresh model on what a teacher says of every row, once through: knowledge distillation
+    (Hinton, Vinyals and Dean 2015, arXiv 1503.02531). every_row (2^20, 20); the rest as in train().
+
+    No label is learned from. Returns {"accuracy": and "val_accuracy": after each part of the
+    pass}, of the real training rows x, y and of the validation rows."""
+    p = sigmoid(log_odds(teacher, every_row))
+    p = np.minimum(p, LARGEST_P)  # else a handful of rows would carry much of the weight
+    # Rows drawn evenly are a coin's. Where half of the rows are human, a row is more frequent by
+    # 1 + p/(1-p), and that is 1/(1-p).
+    weights = 1 / (1 - p)
+    compile_model(model, TEACHING, PARTS * UPDATES, UPDATES)
+    order = np.random.default_rng(seed).permutation(len(every_row))
+    history = {"accuracy": [], "val_accuracy": []}
+    for part in order[:PARTS * UPDATES * BATCH_SIZE].reshape(PARTS, -1):
+        # No row comes twice, so that arrays are as good as a pipeline.
+        model.fit(every_row[part], p[part, None], sample_weight=weights[part], shuffle=False,
+                  batch_size=BATCH_SIZE, verbose=0)
+        history["accuracy"].append(accuracy(model, x, y))
+        history["val_accuracy"].append(accuracy(model, x_validation, y_validation))
+    return history
 
 
-def cross_validate(name, x, human, folds, setting, build_model=build):
-    """Train once for each fold, and judge each row by the network that has not seen it.
+def log_odds(model, x):
+    """ln p/(1-p) that a human wrote the rows x (n, 20): what the model gives to its sigmoid, (n,).
 
-    x (N, inputs), human (N,) booleans, folds (N,): the fold in which a row is held out. name is
-    for the screen; build_model(inputs, setting) makes a fresh network."""
-    x, y = x.astype(np.float32), human.astype(np.float32)[:, None]
-    weights, histories, log_odds = [], [], np.empty(len(x))
-    print(f"{name}: ", end="", flush=True)
-    for fold in range(FOLDS):
-        held_out = folds == fold
-        keras.utils.set_random_seed(fold)
-        model = build_model(x.shape[1], setting)
-        history = train(model, setting, fold, x[~held_out], y[~held_out], x[held_out], y[held_out])
-        p = np.clip(model(x[held_out]).numpy()[:, 0], 1e-6, 1 - 1e-6)  # no log of 0
-        log_odds[held_out] = np.log(p / (1 - p))
-        weights.append(model.get_weights())
-        histories.append(history)
-    right = (log_odds > 0) == human
-    print(f"{right.mean():.1%} of the held-out rows right")
-    return Result(weights, histories, log_odds, right)
+    Raises DataError where a training went wrong and they are not finite."""
+    output = model.layers[-1]
+    before_output = keras.Model(model.inputs[0], output.input)
+    v, c = output.get_weights()
+    parts = []
+    for rows in np.array_split(x, len(x) // 2 ** 14 + 1):  # so that memory suffices
+        parts.append(before_output(rows).numpy() @ v + c)
+    f = np.concatenate(parts)[:, 0]
+    if not np.isfinite(f).all():
+        raise DataError("a training: found log-odds that are not finite; expected finite ones; "
+                        "try lower learning rates in SETTINGS")
+    return f
 
 
-def cross_entropy(log_odds, human):
-    """Mean of -ln p[label] over the rows, in nats. Both (N,)."""
-    against_label = np.where(human, -log_odds, log_odds)
-    return np.logaddexp(0, against_label).mean()
+def sigmoid(f):
+    """1 / (1 + exp(-f)), without overflow: the probability that belongs to log-odds f."""
+    return (1 + np.tanh(f / 2)) / 2
 
 
-def rows_and_people(data, rows_per_person):
-    """All rows (N, 20), whether each is human (N,), and the number of its person (N,), from 0.
+def accuracy(model, x, y):
+    """Share of the rows x (n, 20) that are right. y (n, 1): 1 for human."""
+    return ((log_odds(model, x) > 0) == (y[:, 0] > 0)).mean()
 
-    The machine rows are dealt out to the people in the same order, so that both sides of a split
-    are balanced where the file has as many of each. Where nobody is known, or fewer than FOLDS
-    people, each row is a person of its own."""
-    number = len(data.human)
-    person = data.person
+
+class Rows(NamedTuple):
+    """All rows of a file."""
+    x: np.ndarray       # (N, 20) float32, in the file's own coding
+    human: np.ndarray   # (N,) booleans
+    person: np.ndarray  # (N,) numbers from 0; machine rows are dealt out to the people
+    fold: np.ndarray    # (N,) the fold in which a row is held out, from 0
+
+
+def rows_of(data, rows_per_person):
+    """SequenceData as Rows. Where nobody is known, each human row is a person of its own.
+
+    The machine rows are dealt out to the people in proportion, in the same order, so that both
+    sides of a split have the same share of human rows."""
+    n, m = len(data.human), len(data.machine)
+    person = np.arange(n)
     if rows_per_person:
-        person = np.arange(number) // rows_per_person
-    if person is None or len(np.unique(person)) < FOLDS:
-        person = np.arange(number)
-    person = np.unique(person, return_inverse=True)[1]
-    rows = np.concatenate([data.human, data.machine])
-    human = np.arange(len(rows)) < number
-    return rows, human, np.concatenate([person, np.resize(person, len(data.machine))])
+        person = np.arange(n) // rows_per_person
+    if data.person is not None:
+        person = np.unique(data.person, return_inverse=True)[1]
+    person_of_machine = person[np.arange(m) * n // m]
+    person = np.concatenate([person, person_of_machine])
+    x = np.concatenate([data.human, data.machine]).astype(np.float32)
+    return Rows(x, np.arange(n + m) < n, person, folds_of(person))
 
 
 def folds_of(person):
     """The fold of each row (N,): people (N,), numbered from 0, are dealt out at random."""
     shuffled = np.random.default_rng(SPLIT_SEED).permutation(person.max() + 1)
     return shuffled[person] % FOLDS
+
+
+def split(rows, fold):
+    """x, y to train on and x, y to validate with, when a fold is held out; y (n, 1): 1 for human.
+    """
+    held_out = rows.fold == fold
+    y = rows.human.astype(np.float32)[:, None]
+    return rows.x[~held_out], y[~held_out], rows.x[held_out], y[held_out]
+
+
+class Trained(NamedTuple):
+    """A kind of network, trained once for each fold."""
+    models: list
+    histories: list       # Keras' history of each
+    log_odds: np.ndarray  # (FOLDS, N) of a human, what each says of every row, seen or held out
+
+
+def judge_folds(name, models, histories, rows):
+    """The models of all folds as Trained; prints how good they are."""
+    f = np.array([log_odds(model, rows.x) for model in models])
+    right = (held_out(f, rows.fold) > 0) == rows.human
+    print(f"{name}: {right.mean():.1%} of the held-out rows right", flush=True)
+    return Trained(models, histories, f)
+
+
+def train_folds(name, setting, rows, build_model=build):
+    """Train once for each fold, on the rows of the others."""
+    models, histories = [], []
+    for fold in range(FOLDS):
+        keras.utils.set_random_seed(fold)
+        model = build_model(setting)
+        histories.append(train(model, setting, fold, *split(rows, fold)))
+        models.append(model)
+    return judge_folds(name, models, histories, rows)
+
+
+def teach_folds(name, teachers, rows, every_row):
+    """Teach the homework's network, once for each fold, by the teacher of the same fold, which has
+    not seen the held-out labels either."""
+    models, histories = [], []
+    for fold, teacher in enumerate(teachers):
+        keras.utils.set_random_seed(fold)
+        model = build(TEACHING)
+        histories.append(teach(model, teacher, fold, *split(rows, fold), every_row))
+        models.append(model)
+        print(f"{name}: fold {fold + 1} of {FOLDS}", flush=True)
+    return judge_folds(name, models, histories, rows)
+
+
+def mean_products(x):
+    """(n, 20) -> (n, 10): mean product of the presses, as -1 and +1, that are 1 to 10 apart."""
+    presses = np.where(x > 0, np.float32(1), np.float32(-1))
+    columns = [(presses[:, lag:] * presses[:, :-lag]).mean(axis=1) for lag in LAGS]
+    return np.stack(columns, axis=1)
+
+
+def squares(x):
+    """(n, 20) -> (n, 10): the squares of the mean products. They know no sign."""
+    return mean_products(x) ** 2
+
+
+def products_and_squares(x):
+    """(n, 20) -> (n, 20)."""
+    products = mean_products(x)
+    return np.concatenate([products, products ** 2], axis=1)
+
+
+FEATURES = {"ten mean products": mean_products, "their ten squares": squares,
+            "ten mean products and their squares": products_and_squares}
+
+
+def fit_logistic(features, human):
+    """Logistic regression by ten Newton steps. features (n, k), human (n,) booleans.
+
+    Returns k coefficients and the constant, (k + 1,). A trace of L2 gives an answer, too, where
+    the features separate the classes."""
+    l2 = 1e-3
+    X = np.column_stack([features, np.ones(len(features))])
+    w = np.zeros(X.shape[1])
+    for _ in range(10):
+        p = sigmoid(X @ w)
+        gradient = X.T @ (human - p) - l2 * w
+        hessian = (X.T * (p * (1 - p))) @ X + l2 * np.eye(len(w))
+        w += np.linalg.solve(hessian, gradient)
+    return w
+
+
+def logistic_folds(features, features_of_every_row, rows):
+    """Logistic regression, once for each fold. features (N, k), features_of_every_row (2^20, k).
+
+    Returns the log-odds of the rows (FOLDS, N), and what shares_of() returns for every row."""
+    f, shares = [], []
+    for fold in range(FOLDS):
+        seen = rows.fold != fold
+        w = fit_logistic(features[seen], rows.human[seen])
+        f.append(features @ w[:-1] + w[-1])
+        shares.append(shares_of(features_of_every_row @ w[:-1] + w[-1]))
+    return np.array(f), np.array(shares)
+
+
+def all_rows(coding):
+    """Every row of 20 presses, (2^20, 20) float32; row i has the binary digits of i."""
+    low, high = coding
+    numbers = np.arange(2 ** INPUTS)
+    bits = [(numbers >> place) & 1 for place in reversed(range(INPUTS))]
+    return np.where(np.stack(bits, axis=1), np.float32(high), np.float32(low))
+
+
+def walsh(f):
+    """The coefficients of f (2^n,) as a sum of products of presses (a Walsh transform): the mean
+    over all rows of f times the product. f[i] belongs to the row with the binary digits of i, 0 for
+    a press of -1; coefficient i to the product of the presses that have a 1 in i."""
+    n = f.size.bit_length() - 1
+    f = f.astype(np.float64).reshape(n * (2,))
+    for axis in range(n):
+        low, high = f.take(0, axis), f.take(1, axis)
+        f = np.stack([(low + high) / 2, (high - low) / 2], axis)
+    return f.ravel()
+
+
+def shares_of(f):
+    """Which share of the variance of f (2^n,) the products of 1, 2, ... n presses hold, (n,).
+
+    Products of different presses are uncorrelated over all rows, each with variance 1. So the
+    squares of their coefficients add up to the variance of f (Parseval)."""
+    coefficients = walsh(f)
+    n = f.size.bit_length() - 1
+    numbers = np.arange(f.size)
+    presses = sum((numbers >> place) & 1 for place in range(n))  # in each product
+    power = np.bincount(presses, coefficients ** 2)
+    return power[1:] / power[1:].sum()
+
+
+def cross_entropy(f, human):
+    """Mean of -ln p[label] over rows with log-odds f (n,), in nats. human (n,) booleans."""
+    against_label = np.where(human, -f, f)
+    return np.logaddexp(0, against_label).mean()
+
+
+def held_out(f, fold):
+    """What the network that has not seen a row says of it, (N,). f (FOLDS, N), fold (N,)."""
+    return f[fold, np.arange(len(fold))]
+
+
+def on_training_rows(f, rows):
+    """Accuracy and cross-entropy of each fold's network on the rows that it has seen, means of the
+    folds. f (FOLDS, N)."""
+    accuracies, entropies = [], []
+    for fold in range(FOLDS):
+        seen = rows.fold != fold
+        right = (f[fold] > 0) == rows.human
+        accuracies.append(right[seen].mean())
+        entropies.append(cross_entropy(f[fold, seen], rows.human[seen]))
+    return np.mean(accuracies), np.mean(entropies)
+
+
+def validation_entropy(f, rows):
+    """Cross-entropy of all rows, each by the network that has not seen it. f (FOLDS, N)."""
+    return cross_entropy(held_out(f, rows.fold), rows.human)
+
+
+def choose(explored, rows):
+    """The name of the network to submit. explored: {name: Trained}.
+
+    The lowest validation cross-entropy; those within CLOSE of it count as equal, and the first of
+    them is taken, so that another machine takes the same."""
+    entropies = {}
+    for name, trained in explored.items():
+        entropies[name] = validation_entropy(trained.log_odds, rows)
+    lowest = min(entropies.values())
+    return next(name for name, entropy in entropies.items() if entropy <= lowest + CLOSE)
 
 
 def over_people(values, person):
@@ -199,107 +409,32 @@ def spread_of_people(values, person):
     return means.var(ddof=1) * rows_of_person.mean() / values.var(ddof=1)
 
 
-def signs(rows):
-    """Rows in either coding as -1 and +1."""
-    return np.where(rows > 0, 1, -1)
+def transitions(x):
+    """(n, 20) -> (n,): how many neighbours differ, 0 to 19."""
+    return (x[:, 1:] != x[:, :-1]).sum(axis=1)
 
 
-def transitions(rows):
-    """(n, 20) -> (n,): how many neighbours differ, 0..19."""
-    return (rows[:, 1:] != rows[:, :-1]).sum(axis=1)
+def regularity(rows):
+    """How often neighbours differ in a row, and how much people differ in it: numbers for
+    p4_results.json. The coin's share is exact."""
+    number = transitions(rows.x)
+    human = rows.human
+    ways = np.array([comb(INPUTS - 1, k) for k in range(INPUTS)])
+    coin = ways / ways.sum()
+    answers = {
+        "neighbours_differ": number[human].mean() / (INPUTS - 1),
+        "transitions_of_people_vary_times_chance": spread_of_people(number[human],
+                                                                    rows.person[human])}
+    for name, few_or_many in (("fewer_than_6", np.arange(INPUTS) < 6),
+                              ("more_than_13", np.arange(INPUTS) > 13)):
+        of_row = few_or_many[number]
+        share, half = over_people(of_row[human], rows.person[human])
+        answers[f"rows_with_{name}_transitions"] = {
+            "people": share, "people_half_of_interval": half,
+            "machine": of_row[~human].mean(), "coin": coin[few_or_many].sum()}
+    return answers
 
 
-def lag_products(rows):
-    """(n, 20) -> (n, 10): mean product of the presses, as -1 and +1, that are 1 to 10 apart."""
-    x = signs(rows)
-    return np.stack([(x[:, lag:] * x[:, :-lag]).mean(axis=1) for lag in LAGS], axis=1)
-
-
-def four_grams(rows):
-    """(n, 20) -> (n, 16): the share of each pattern of four neighbours, 0000 to 1111."""
-    windows = np.lib.stride_tricks.sliding_window_view(rows > 0, 4, axis=1)
-    codes = windows @ [8, 4, 2, 1]
-    return np.stack([(codes == code).mean(axis=1) for code in range(16)], axis=1)
-
-
-def imbalance_of_windows(rows, width=6):
-    """(n, 20) -> (n,): mean square of the sum of `width` neighbours, as -1 and +1, over width.
-
-    1 for a fair coin; below 1 where a stretch holds about as many of each."""
-    windows = np.lib.stride_tricks.sliding_window_view(signs(rows), width, axis=1)
-    return (windows.sum(axis=2) ** 2).mean(axis=1) / width
-
-
-FEATURES = {  # name: a function from rows (n, 20) to features (n, inputs)
-    # 0 to 19, one-hot
-    "number of transitions": lambda rows: np.eye(INPUTS)[transitions(rows)],
-    # mean 0 and standard deviation 1 for a coin
-    "products at lags 1 to 10": lambda rows: lag_products(rows) * np.sqrt(INPUTS - np.array(LAGS)),
-    # less what a coin has on average
-    "counts of 4-grams": lambda rows: (INPUTS - 3) * (four_grams(rows) - 1 / 16),
-}
-
-
-def all_rows():
-    """All 2^20 rows of -1 and +1, (2^20, 20)."""
-    numbers = np.arange(2 ** INPUTS)
-    bits = [(numbers >> place) & 1 for place in range(INPUTS)]
-    return 2.0 * np.stack(bits, axis=1) - 1
-
-
-def what_it_says(weights, x, coding):
-    """What a network says of single presses and of pairs, exactly.
-
-    weights [W (20, hidden), b, v (hidden, 1), c]; x: all_rows(); coding: the two values that the
-    network takes. Let f be the network's log-odds. The products of presses are orthonormal over
-    all rows (they are the Walsh functions), so the mean of f x[i] is what press i says alone, the
-    mean of f x[i] x[j] is what the pair says, and their squares, over the variance of f, are shares
-    that add up to 1 with the higher orders.
-
-    Returns the pair coefficients (20, 20), above the diagonal, and the shares of singles and of
-    pairs."""
-    W, b, v, c = weights
-    low, high = coding
-    inputs = x * (high - low) / 2 + (high + low) / 2  # in the network's own coding
-    f = (np.maximum(inputs @ W + b, 0) @ v + c)[:, 0]
-    singles = x.T @ f / len(x)
-    pairs = np.triu((x * f[:, None]).T @ x / len(x), k=1)
-    return pairs, (singles ** 2).sum() / f.var(), (pairs ** 2).sum() / f.var()
-
-
-def same_sign(weights, lag):
-    """Of pairs of weights into a neuron, from inputs `lag` places apart, the share that have one
-    sign: for the neurons that speak for the machine (output weight below 0), and for a human.
-    None where there are no such neurons."""
-    W, _, v, _ = weights
-    same = (W[lag:] * W[:-lag] > 0).mean(axis=0)
-    shares = []
-    for kind in (v[:, 0] < -SILENT, v[:, 0] > SILENT):
-        shares.append(float(same[kind].mean()) if kind.any() else None)
-    return shares
-
-
-def add_rows(log_odds, human, person, number):
-    """How often the sum of `number` rows' log-odds has the right sign. All (N,).
-
-    Rows of one person, or of the machine rows that go with one, are added in their order, as if
-    they were independent. Returns the number of sums, and the share and half of its interval, as
-    over_people()."""
-    right, person_of_sum = [], []
-    for someone in range(person.max() + 1):
-        for label in (True, False):
-            own = log_odds[(person == someone) & (human == label)]
-            sums = own[:len(own) // number * number].reshape(-1, number).sum(axis=1)
-            right.extend((sums > 0) == label)
-            person_of_sum.extend([someone] * len(sums))
-    people = np.unique(person_of_sum, return_inverse=True)[1]  # numbered anew, from 0
-    share, half = over_people(right, people)
-    return len(right), share, half
-
-
-plt.rcdefaults()  # whatever the user's matplotlibrc says
-plt.rcParams.update({"figure.constrained_layout.use": True, "axes.grid": True, "grid.alpha": 0.3,
-                     "axes.spines.top": False, "axes.spines.right": False, "font.size": 10})
 TRAINING = {"color": "#0072B2", "label": "training"}
 VALIDATION = {"color": "#D55E00", "linestyle": "--", "label": "validation"}
 
@@ -309,106 +444,121 @@ def save(figure, path):
     plt.close(figure)
 
 
-def plot_learning_curve(history, name, folder):
-    """The network of p4_model.hdf5: probability of correct classification in each epoch."""
+def draw_guess(axes, human_share, of_entropy=False):
+    """A grey line: what a guess reaches that always says how many of the rows are human."""
+    larger = max(human_share, 1 - human_share)
+    level = 100 * larger
+    if of_entropy:
+        level = -(larger * np.log(larger) + (1 - larger) * np.log(1 - larger))
+    axes.axhline(level, color="0.7", linewidth=0.8)
+
+
+def plot_learning_curve(history, name, human_share, folder):
+    """The network of p4_model.hdf5: probability of correct classification in each epoch, or after
+    each part of the pass over all rows. human_share: of the file's rows."""
     figure, axes = plt.subplots(figsize=(8.3, 4))
     epochs = range(1, len(history["accuracy"]) + 1)
     axes.plot(epochs, 100 * np.array(history["accuracy"]), **TRAINING)
     axes.plot(epochs, 100 * np.array(history["val_accuracy"]), **VALIDATION)
-    axes.axhline(50, color="0.7", linewidth=0.8)
+    draw_guess(axes, human_share)
     axes.set(xlabel="epoch", ylabel="probability of correct classification (%)")
-    axes.set_title(f"Human or machine? 20-20-1, {name}, first split (grey: a guess)", size=10)
+    if name == TAUGHT:
+        axes.set_xlabel(f"epoch (one of {PARTS} parts of the pass over all {2 ** INPUTS:,} rows)")
+    axes.set_title(f"Human or machine? {name}, first fold (grey: a guess)", size=10)
     axes.legend()
     save(figure, folder / "p4_learning_curve.png")
 
 
-def plot_overfitting(adam, chosen, name, folder):
-    """Accuracy and cross-entropy against epochs, means of the folds. adam, chosen: Results."""
+def plot_overfitting(adam, untaught, name, human_share, folder):
+    """Accuracy and cross-entropy against epochs, means of the folds: Adam alone, and the setting of
+    that name. adam, untaught: Keras' histories; human_share: of the rows, for a guess."""
     figure, panels = plt.subplots(2, 2, figsize=(8.3, 5.4), sharex=True, sharey="row")
-    for column, result, title in ((0, adam, "Adam alone"), (1, chosen, f"chosen: {name}")):
+    columns = ((0, adam, "Adam alone"), (1, untaught, f"{name} (the best setting)"))
+    for column, histories, title in columns:
         upper, lower = panels[:, column]
         for axes, key, scale in ((upper, "accuracy", 100), (lower, "binary_crossentropy", 1)):
-            training = np.mean([history[key] for history in result.histories], axis=0)
-            validation = np.mean([history[f"val_{key}"] for history in result.histories], axis=0)
+            training = np.mean([history[key] for history in histories], axis=0)
+            validation = np.mean([history[f"val_{key}"] for history in histories], axis=0)
             epochs = range(1, len(training) + 1)
             axes.plot(epochs, scale * training, **TRAINING)
             axes.plot(epochs, scale * validation, **VALIDATION)
-        upper.axhline(50, color="0.7", linewidth=0.8)
-        lower.axhline(np.log(2), color="0.7", linewidth=0.8)
+        draw_guess(upper, human_share)
+        draw_guess(lower, human_share, of_entropy=True)
         upper.set_title(title, size=10)
         lower.set_xlabel("epoch")
     panels[0, 0].set_ylabel("accuracy (%)")
     panels[1, 0].set_ylabel("cross-entropy (nats)")
     panels[0, 0].legend()
-    figure.suptitle("Over-fitting: means of five folds (grey: a guess)", size=10)
+    figure.suptitle(f"Over-fitting: 20-20-1, means of {FOLDS} folds (grey: a guess)", size=10)
     save(figure, folder / "p4_overfitting.png")
 
 
+def plot_regularity(rows, folder):
+    """How often neighbours differ in a row: people, the machine rows, and a coin, exactly."""
+    number = transitions(rows.x)
+    places = np.arange(INPUTS)
+    ways = np.array([comb(INPUTS - 1, k) for k in places])
+    people = np.bincount(number[rows.human], minlength=INPUTS) / rows.human.sum()
+    machine = np.bincount(number[~rows.human], minlength=INPUTS) / (~rows.human).sum()
+    figure, axes = plt.subplots(figsize=(8.3, 3.6))
+    axes.bar(places, 100 * people, color="#56B4E9", label="human rows")
+    axes.plot(places, 100 * machine, "o", color="black", markersize=4, label="machine rows")
+    axes.plot(places, 100 * ways / ways.sum(), color="#D55E00", label="a coin (exact)")
+    axes.set(xlabel="neighbours that differ, of 19", ylabel="rows (%)", xticks=places)
+    axes.set_title("How often the side changes in a row of 20 presses", size=10)
+    axes.legend()
+    save(figure, folder / "p4_regularity.png")
+
+
+def by_output_weight(weights):
+    """The order of the hidden neurons by output weight, and how many of these are below 0."""
+    v = weights[2][:, 0]
+    return np.argsort(v, kind="stable"), (v < 0).sum()
+
+
 def plot_weights(weights, folder):
-    """The matrix, neurons sorted by their output weight."""
-    W, _, v, _ = weights
-    order = np.argsort(v[:, 0], kind="stable")
+    """The submitted network: output weights, biases and the matrix, neurons sorted by their output
+    weight, under the model's own numbers."""
+    W, b, v, _ = weights
+    order, negative = by_output_weight(weights)
     limit = np.abs(W).max()
-    figure, (output, matrix) = plt.subplots(2, 1, figsize=(8.3, 6.4), height_ratios=[1, 4],
-                                            sharex=True)
+    figure, (output, bias, matrix) = plt.subplots(3, 1, figsize=(8.3, 7), height_ratios=[1, 1, 4],
+                                                  sharex=True)
     output.bar(range(HIDDEN), v[order, 0], color="0.5")
-    output.axhline(0, color="black", linewidth=0.8)
     output.set_ylabel("output weight")
+    bias.bar(range(HIDDEN), b[order], color="0.5")
+    bias.set_ylabel("bias")
     image = matrix.imshow(W[:, order], cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
     matrix.set_xticks(range(HIDDEN), order + 1)
     matrix.set_yticks(range(INPUTS), range(1, INPUTS + 1), size=9)
     matrix.set(xlabel="hidden neuron", ylabel="input position")
-    for axes in (output, matrix):
+    for axes in (output, bias, matrix):
         axes.grid(False)
-    machine_end = (v < -SILENT).sum()
-    silent_end = (v <= SILENT).sum()
-    for axes in (output, matrix):
-        axes.axvline(machine_end - 0.5, color="black", linewidth=1.5)
-        axes.axvline(silent_end - 0.5, color="black", linewidth=1.5)
-    sides = ((0, machine_end, "speak for the machine"), (machine_end, silent_end, "silent"),
-             (silent_end, HIDDEN, "speak for a human"))
-    for first, end, side in sides:
-        if end > first:
-            output.text((first + end - 1) / 2, 1.05, side, ha="center", va="bottom",
-                        transform=output.get_xaxis_transform())
-    figure.colorbar(image, ax=(output, matrix), aspect=40,
+        axes.axvline(negative - 0.5, color="black", linewidth=1.5)
+    for axes in (output, bias):
+        axes.axhline(0, color="black", linewidth=0.8)
+    output.set_title("speak for the machine", loc="left", size=10)
+    output.set_title("speak for a human", loc="right", size=10)
+    figure.colorbar(image, ax=(output, bias, matrix), aspect=40,
                     label="weight from input to hidden neuron")
     save(figure, folder / "p4_weights.png")
 
 
-def plot_lags(coefficients, human_products, folder):
-    """What pairs of presses say, by their lag: the networks' coefficients (networks, 10), and the
-    mean products of human rows with half of their intervals (10, 2)."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(8.3, 3.4))
-    left.plot(LAGS, coefficients[0], "o", color="#009E73", label="network of p4_model.hdf5")
-    left.plot(LAGS, coefficients[1], ".", color="black", label="other folds")
-    left.plot(LAGS, coefficients[2:].T, ".", color="black")
-    left.set(xlabel="lag (places apart)", ylabel="mean coefficient of a pair", xticks=LAGS)
-    left.set_title("Networks: what equal presses say\n(above 0: a human)", size=10)
-    left.legend()
-    means, halves = np.transpose(human_products)
-    right.errorbar(LAGS, means, yerr=halves, fmt="o", color="#56B4E9", capsize=4)
-    right.set(xlabel="lag (places apart)", ylabel="mean product of two presses", xticks=LAGS)
-    right.set_title("People: how often presses are equal\n(0: a coin; 95% interval over people)",
-                    size=10)
-    for axes in (left, right):
-        axes.axhline(0, color="black", linewidth=0.8)
-    save(figure, folder / "p4_lags.png")
-
-
-def plot_features(table, folder):
-    """What features gain over raw presses. table: {features: (accuracy, half of its interval, gain,
-    half of its interval)}, in % and points; raw presses first."""
-    names = list(table)[1:]
-    gains = [table[name][2] for name in names]
-    halves = [table[name][3] for name in names]
-    figure, axes = plt.subplots(figsize=(8.3, 2.6))
-    axes.errorbar(gains, range(len(names)), xerr=halves, fmt="o", color="#009E73", capsize=4)
-    axes.axvline(0, color="black", linewidth=0.8)
-    axes.set_yticks(range(len(names)), names)
-    axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.set_xlabel("gain over raw presses on held-out rows (points), with its 95% interval")
-    save(figure, folder / "p4_features.png")
+def plot_weights_folds(models, folder):
+    """The matrices of all folds' networks on one scale, each sorted as in plot_weights()."""
+    all_weights = [model.get_weights() for model in models]
+    limit = max(np.abs(weights[0]).max() for weights in all_weights)
+    figure, panels = plt.subplots(1, len(models), figsize=(8.3, 2.4), sharey=True)
+    for fold, (axes, weights) in enumerate(zip(panels, all_weights)):
+        order, negative = by_output_weight(weights)
+        axes.imshow(weights[0][:, order], cmap="RdBu_r", vmin=-limit, vmax=limit)
+        axes.axvline(negative - 0.5, color="black", linewidth=1.5)
+        axes.set(xticks=[], yticks=[])
+        axes.grid(False)
+        axes.set_title(f"fold {fold + 1}", size=10)
+    panels[0].set_ylabel("input position")
+    figure.supxlabel("hidden neurons; right of the line: those that speak for a human", size=10)
+    save(figure, folder / "p4_weights_folds.png")
 
 
 def write_csv(path, header, rows):
@@ -416,22 +566,65 @@ def write_csv(path, header, rows):
         csv.writer(file, lineterminator="\n").writerows([header, *rows])
 
 
-def write_settings(explored, human, folder):
-    """explored: {name of a setting: Result}."""
-    rows = []
-    for name, result in explored.items():
-        training = np.mean([history["accuracy"][-1] for history in result.histories])
-        training_entropy = np.mean([history["binary_crossentropy"][-1]
-                                    for history in result.histories])
-        validation_entropy = cross_entropy(result.log_odds, human)
-        rows.append([name, SETTINGS[name].learning_rate, f"{100 * training:.1f}",
-                     f"{100 * result.right.mean():.1f}", f"{training_entropy:.4f}",
-                     f"{validation_entropy:.4f}"])
+def write_settings(explored, rows, folder):
+    """The settings, and the taught network. explored: {name: Trained}."""
+    table = []
+    for name, trained in explored.items():
+        setting = SETTINGS.get(name, TEACHING)
+        training_accuracy, training_entropy = on_training_rows(trained.log_odds, rows)
+        f = held_out(trained.log_odds, rows.fold)
+        validation_accuracy = ((f > 0) == rows.human).mean()
+        entropy = validation_entropy(trained.log_odds, rows)
+        table.append([name, setting.learning_rate,
+                      f"{100 * training_accuracy:.1f}", f"{100 * validation_accuracy:.1f}",
+                      f"{training_entropy:.4f}", f"{entropy:.4f}"])
     write_csv(folder / "p4_settings.csv",
-              ["setting", "initial learning rate", "training accuracy in the last epoch (%)",
-               "validation accuracy (%)", "training cross-entropy in the last epoch",
-               "validation cross-entropy"],
-              rows)
+              ["20-20-1, trained with", "initial learning rate", "training accuracy (%)",
+               "validation accuracy (%)", "training cross-entropy", "validation cross-entropy"],
+              table)
+
+
+def write_networks(log_odds_of, rows, folder):
+    """Six networks on held-out rows, and what each gains over the untaught "20-20-1".
+    log_odds_of: {name: log-odds (FOLDS, N)}."""
+    untaught = held_out(log_odds_of["20-20-1"], rows.fold)
+    untaught_right = (untaught > 0) == rows.human
+    table = []
+    for name, f in log_odds_of.items():
+        right = (held_out(f, rows.fold) > 0) == rows.human
+        accuracy_and_half = over_people(100 * right, rows.person)
+        gain_and_half = over_people(100 * (right.astype(float) - untaught_right), rows.person)
+        training_accuracy, training_entropy = on_training_rows(f, rows)
+        network, fed = name, "raw presses"
+        if name in FEATURES:
+            network, fed = "logistic regression", name
+        table.append([network, fed, *(f"{value:.1f}" for value in accuracy_and_half),
+                      *(f"{value:.1f}" for value in gain_and_half),
+                      f"{100 * training_accuracy:.1f}", f"{training_entropy:.4f}",
+                      f"{validation_entropy(f, rows):.4f}",
+                      f"{100 * right[rows.human].mean():.1f}",
+                      f"{100 * right[~rows.human].mean():.1f}"])
+    write_csv(folder / "p4_networks.csv",
+              ["network", "input", "accuracy (%)", "accuracy: half of 95% interval",
+               "gain over 20-20-1 (points)", "gain: half of 95% interval",
+               "training accuracy (%)", "training cross-entropy", "validation cross-entropy",
+               "human rows right (%)", "machine rows right (%)"], table)
+
+
+def write_shares(shares, folder):
+    """How many presses at a time. shares: {name: (FOLDS, 20), see shares_of()}."""
+    header = ["network", "singles (%)", "pairs (%)", "threes (%)", "fours (%)"]
+    for presses in ("singles", "pairs", "threes", "fours"):
+        header += [f"{presses}: least (%)", f"{presses}: most (%)"]
+    table = []
+    for name, of_folds in shares.items():
+        four = 100 * of_folds[:, :4]
+        row = [name]
+        row += [f"{mean:.1f}" for mean in four.mean(axis=0)]
+        for least, most in zip(four.min(axis=0), four.max(axis=0)):
+            row += [f"{least:.1f}", f"{most:.1f}"]
+        table.append(row)
+    write_csv(folder / "p4_shares.csv", header, table)
 
 
 def matrix_text(W):
@@ -447,114 +640,20 @@ def matrix_text(W):
 
 def write_weights(W, folder):
     (folder / "p4_weights.txt").write_text(matrix_text(W) + "\n", encoding="utf-8")
-    write_csv(folder / "p4_weights.csv",
-              ["input position", *(f"neuron {j + 1}" for j in range(HIDDEN))],
-              [[i + 1, *(f"{weight:.9g}" for weight in row)] for i, row in enumerate(W)])
-
-
-def write_lags(coefficients, human_products, machine_products, folder):
-    """As plot_lags(), and the machine's mean products (10,)."""
-    rows = []
-    for k, lag in enumerate(LAGS):
-        mean, half = human_products[k]
-        rows.append([lag, f"{mean:.4f}", f"{half:.4f}", f"{machine_products[k]:.4f}",
-                     *(f"{coefficient:.4f}" for coefficient in coefficients[:, k])])
-    networks = [f"mean pair coefficient, network of fold {fold + 1}" for fold in range(FOLDS)]
-    write_csv(folder / "p4_lags.csv",
-              ["lag", "human mean product", "half of 95% interval", "machine mean product",
-               *networks], rows)
-
-
-def ask_networks(networks, data, person, folder):
-    """What the folds' networks look at, beside what people do: writes p4_lags.csv and p4_lags.png.
-
-    networks: weights of each; person (n,) of the human rows. Returns numbers for
-    p4_results.json."""
-    x = all_rows()
-    coefficients, singles, pairs = [], [], []
-    for weights in networks:
-        of_pairs, share_of_singles, share_of_pairs = what_it_says(weights, x, data.coding)
-        coefficients.append([np.diag(of_pairs, lag).mean() for lag in LAGS])
-        singles.append(round(share_of_singles, 4))
-        pairs.append(round(share_of_pairs, 4))
-    coefficients = np.array(coefficients)
-    human_products = [over_people(products, person) for products in lag_products(data.human).T]
-    machine_products = lag_products(data.machine).mean(axis=0)
-    write_lags(coefficients, human_products, machine_products, folder)
-    plot_lags(coefficients, human_products, folder)
-
-    one_apart = [same_sign(weights, 1) for weights in networks]
-    two_apart = [same_sign(weights, 2) for weights in networks]
-    imbalance, half = over_people(imbalance_of_windows(data.human), person)
-    return {
-        "share_of_single_presses_in_each_network": singles,
-        "share_of_pairs_in_each_network": pairs,
-        "silent_neurons_in_each_network": [int((np.abs(weights[2]) <= SILENT).sum())
-                                           for weights in networks],
-        "same_sign_1_apart_in_machine_neurons": [machine for machine, _ in one_apart],
-        "same_sign_1_apart_in_human_neurons": [human for _, human in one_apart],
-        "same_sign_2_apart_in_machine_neurons": [machine for machine, _ in two_apart],
-        "same_sign_2_apart_in_human_neurons": [human for _, human in two_apart],
-        "neighbours_differ": transitions(data.human).mean() / (INPUTS - 1),
-        "transitions_of_people_vary_times_chance": spread_of_people(transitions(data.human),
-                                                                    person),
-        "imbalance_of_6_presses_human": imbalance,
-        "imbalance_of_6_presses_half_of_interval": half,
-        "imbalance_of_6_presses_machine": imbalance_of_windows(data.machine).mean()}
-
-
-def write_patterns(rows, human, person, folder):
-    """How often people press each 4-gram, and the machine."""
-    shares = 100 * four_grams(rows)
+    header = ["input position", *(f"neuron {j + 1}" for j in range(HIDDEN))]
     table = []
-    for code in range(16):
-        mean, half = over_people(shares[human, code], person[human])
-        table.append([f"{code:04b}", f"{mean:.2f}", f"{half:.2f}",
-                      f"{shares[~human, code].mean():.2f}"])
-    write_csv(folder / "p4_patterns.csv",
-              ["pattern", "human rate (%)", "half of 95% interval", "machine rate (%)"], table)
+    for i, row in enumerate(W):
+        table.append([i + 1, *(f"{weight:.9g}" for weight in row)])
+    write_csv(folder / "p4_weights.csv", header, table)
 
 
-def compare_features(results, person, folder):
-    """results: {features: Result}, raw presses first. Writes the table and its picture."""
-    raw = results["raw presses"]
-    table = {}
-    for name, result in results.items():
-        gain = result.right.astype(float) - raw.right
-        accuracy, accuracy_half = over_people(100 * result.right, person)
-        gain, gain_half = over_people(100 * gain, person)
-        table[name] = accuracy, accuracy_half, gain, gain_half
-    plot_features(table, folder)
-    write_csv(folder / "p4_features.csv",
-              ["features", "accuracy (%)", "accuracy: half of 95% interval",
-               "gain over raw presses (points)", "gain: half of 95% interval"],
-              [[name, *(f"{value:.1f}" for value in row)] for name, row in table.items()])
-
-
-def write_added_rows(raw, products, human, person, folder):
-    """What more rows of one person tell; for numbers of rows that two people at least have."""
-    rows_of_person = np.bincount(person[human])
-    table = []
-    for number in (1, 2, 5, 10, 20):
-        if (rows_of_person >= number).sum() < 2:
-            break
-        sums, share, half = add_rows(raw.log_odds, human, person, number)
-        _, share_products, half_products = add_rows(products.log_odds, human, person, number)
-        table.append([number, sums, f"{100 * share:.1f}", f"{100 * half:.1f}",
-                      f"{100 * share_products:.1f}", f"{100 * half_products:.1f}"])
-    write_csv(folder / "p4_rows.csv",
-              ["rows added", "sums, half of them of machine rows", "raw presses: right (%)",
-               "raw presses: half of 95% interval", "products: right (%)",
-               "products: half of 95% interval"], table)
-
-
-def write_model(path, weights, setting):
+def write_model(path, weights, setting, coding):
     """An HDF5 model that loads, compiled, in TensorFlow 2.2 (2020), 2.15 (last Keras 2) and now.
 
     Written by hand, for the auto-grader: Keras 3 reads what Keras 2 saved, but not the reverse. So
     this is what TensorFlow 2.2 would have saved: `batch_input_shape`, no key younger than 2020, and
     all text as bytes, on which that Keras calls decode(). Dropout does nothing outside training
-    and is left out."""
+    and is left out. The attribute `coding` is for --try."""
     penalty = None
     if setting.l1 or setting.l2:
         penalty = {"class_name": "L1L2", "config": {"l1": setting.l1, "l2": setting.l2}}
@@ -573,13 +672,15 @@ def write_model(path, weights, setting):
     training = {"loss": "binary_crossentropy", "metrics": ["accuracy"], "weighted_metrics": None,
                 "loss_weights": None, "sample_weight_mode": None, "optimizer_config": optimizer}
     W, b, v, c = weights
-    with h5py.File(path, "w") as file:
+    buffer = io.BytesIO()  # HDF5 itself may crash on a full disk, Python says what is wrong
+    with h5py.File(buffer, "w") as file:
         group = file.create_group("model_weights")
         for attributes in (file.attrs, group.attrs):
             attributes["keras_version"] = np.bytes_("2.3.0-tf")
             attributes["backend"] = np.bytes_("tensorflow")
         file.attrs["model_config"] = np.bytes_(json.dumps(model))
         file.attrs["training_config"] = np.bytes_(json.dumps(training))
+        file.attrs["coding"] = coding
         group.attrs["layer_names"] = np.array([b"bits", b"hidden", b"human"])
         group.create_group("bits").attrs["weight_names"] = np.array([], "S1")
         for name, kernel, bias in (("hidden", W, b), ("human", v, c)):
@@ -588,34 +689,49 @@ def write_model(path, weights, setting):
             layer[f"{name}/bias:0"] = bias
             layer.attrs["weight_names"] = np.array(
                 [f"{name}/kernel:0".encode(), f"{name}/bias:0".encode()])
+    path.write_bytes(buffer.getvalue())
 
 
-def try_bits(texts, out):
-    """--try: the probability that a human wrote each row, and all of them together."""
+def check_bits(text):
+    """Raise DataError where a text is not 20 zeros and ones."""
+    if len(text) != INPUTS or set(text) - {"0", "1"}:
+        raise DataError(f"--try: found {text[:40]!r}, {len(text)} characters; expected {INPUTS} "
+                        "zeros and ones; type for example 01101001011010010110")
+
+
+def try_bits(texts, path):
+    """--try: the probability that a human wrote each of the texts, or of the rows that are typed,
+    by the model file of a run."""
     try:
-        model = keras.models.load_model(out / "p4_model.hdf5", compile=False)
-        low, high = json.loads((out / "p4_results.json").read_text(encoding="utf-8"))["coding"]
+        with h5py.File(path, "r") as file:
+            low, high = file.attrs["coding"]
+        model = keras.models.load_model(path, compile=False)
     except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{out}: found no model and results of a run ({error}); "
-                        "run first: python p4_human_machine.py") from None
-    if not texts:
-        print("Rows of 20 zeros and ones, as random as you can; an empty line ends:")
-        texts = iter(lambda: sys.stdin.readline().strip(), "")
-    total = 0.0
-    for number, text in enumerate(texts, start=1):
-        if len(text) != INPUTS or set(text) - {"0", "1"}:
-            raise DataError(f"--try: found {text[:40]!r}, {len(text)} characters; expected "
-                            f"{INPUTS} zeros and ones; type for example 01101001011010010110")
+        raise DataError(f"{path}: found no model of a run ({error}); expected one; run first: "
+                        "python p4_human_machine.py") from None
+
+    def judge(text):
         row = np.array([[high if bit == "1" else low for bit in text]], np.float32)
-        p = np.clip(float(model(row)[0, 0]), 1e-6, 1 - 1e-6)
-        total += np.log(p / (1 - p))
-        print(f"{text}: {p:.0%} human. All {number} together: {1 / (1 + np.exp(-total)):.0%} human")
+        print(f"{text}: {float(model(row)[0, 0]):.0%} human")
+
+    for text in texts:
+        check_bits(text)
+    for text in texts:
+        judge(text)
+    if not texts:
+        print(f"Rows of {INPUTS} zeros and ones, as random as you can; an empty line ends:")
+        while text := sys.stdin.readline().strip():
+            try:
+                check_bits(text)
+                judge(text)
+            except DataError as error:
+                print(error)
 
 
 def read_arguments():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Problem 4: human or machine?")
     parser.add_argument("--quick", action="store_true",
-                        help="a smoke test of seconds, on little data, into a temporary folder")
+                        help="a smoke test of less than half a minute, into a temporary folder")
     parser.add_argument("--out", type=Path, help="folder for the outputs (default: outputs/)")
     parser.add_argument("--data", type=Path, help="another year's file; needs --out, too")
     parser.add_argument("--rows-per-person", type=int, metavar="N",
@@ -639,9 +755,12 @@ def load(path, rows_per_person):
     if min(human, machine) < 100:
         raise DataError(f"{path}: found {human} human and {machine} machine rows; expected 100 of "
                         "each at least; use a larger file")
-    if rows_per_person and data.person is not None:
+    if data.person is not None and rows_per_person:
         raise DataError(f"{path}: found `person`, which says whose each row is; expected a file "
                         "without it; leave out --rows-per-person")
+    if data.person is not None and len(np.unique(data.person)) < FOLDS:
+        raise DataError(f"{path}: found {len(np.unique(data.person))} people in `person`; expected "
+                        f"{FOLDS} at least; use a file of more people")
     if rows_per_person and human % rows_per_person:
         raise DataError(f"{path}: found {human} human rows; expected whole blocks of "
                         f"{rows_per_person}; give another --rows-per-person")
@@ -651,63 +770,104 @@ def load(path, rows_per_person):
     return data
 
 
+def ask_networks(networks, rows, every_row, folder):
+    """How good each kind of network is, and how many presses at a time it looks at: writes
+    p4_networks.csv and p4_shares.csv. networks: {name: Trained}, the untaught "20-20-1" first."""
+    log_odds_of, shares = {}, {}
+    for name, trained in networks.items():
+        log_odds_of[name] = trained.log_odds
+        shares[name] = np.array([shares_of(log_odds(model, every_row))
+                                 for model in trained.models])
+    for name, features_of in FEATURES.items():
+        log_odds_of[name], shares[name] = logistic_folds(features_of(rows.x),
+                                                         features_of(every_row), rows)
+    untrained = []
+    for fold in range(FOLDS):
+        keras.utils.set_random_seed(fold)
+        untrained.append(shares_of(log_odds(build(TEACHING), every_row)))
+    shares["20-20-1, untrained"] = np.array(untrained)
+    write_networks(log_odds_of, rows, folder)
+    write_shares(shares, folder)
+
+
+def move(folder, out):
+    """Move the files of a finished run from folder to out. Where an earlier file cannot be replaced
+    (a table open in Excel, say), the new ones stay in a folder of their own, and OSError names it.
+    """
+    for path in sorted(folder.iterdir()):
+        try:
+            path.replace(out / path.name)
+        except OSError as error:
+            kept = Path(tempfile.mkdtemp(prefix="new_", dir=out))
+            for left in folder.iterdir():
+                left.replace(kept / left.name)
+            raise OSError(f"{out / path.name} cannot be replaced ({error.strerror}); "
+                          f"the new files that are left are in {kept}") from None
+
+
 def main():
-    global EPOCHS, FOLDS, SETTINGS
+    global EPOCHS, FOLDS, SETTINGS, PARTS, UPDATES
     arguments = read_arguments()
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # a folder's name may have letters that it lacks
     out = arguments.out or FOLDER / "outputs"
     if arguments.texts is not None:
-        return try_bits(arguments.texts, out)
+        return try_bits(arguments.texts, out / "p4_model.hdf5")
     if arguments.quick:
-        EPOCHS, FOLDS, SETTINGS = 2, 2, {"Adam": SETTINGS["Adam"]}
+        EPOCHS, FOLDS, SETTINGS, PARTS, UPDATES = 2, 2, {"Adam": SETTINGS["Adam"]}, 2, 256
         out = arguments.out or Path(tempfile.mkdtemp())
     begin = time.perf_counter()
 
     data = load(arguments.data or DATA_FILE, arguments.rows_per_person)
-    rows, human, person = rows_and_people(data, arguments.rows_per_person)
-    folds = folds_of(person)
+    rows = rows_of(data, arguments.rows_per_person)
+    every_row = all_rows(data.coding)
+    human_share = rows.human.mean()
+    guess = max(human_share, 1 - human_share)
+    print(f"{len(data.human):,} human and {len(data.machine):,} machine rows: a guess is right in "
+          f"{guess:.1%}", flush=True)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out) as folder:  # moved only when all is written
         folder = Path(folder)
 
-        explored = {name: cross_validate(name, rows, human, folds, setting)
-                    for name, setting in SETTINGS.items()}
-        chosen = min(explored, key=lambda name: cross_entropy(explored[name].log_odds, human))
-        submitted = explored[chosen]
-        weights = submitted.weights[0]  # of the first fold, fixed beforehand
-        write_settings(explored, human, folder)
-        write_model(folder / "p4_model.hdf5", weights, SETTINGS[chosen])
-        plot_learning_curve(submitted.histories[0], chosen, folder)
-        plot_overfitting(explored["Adam"], submitted, chosen, folder)
+        explored = {}
+        for name, setting in SETTINGS.items():
+            explored[name] = train_folds(name, setting, rows)
+        untaught = choose(explored, rows)
+        convolution = train_folds("convolution", TEACHING, rows, build_convolution)
+        explored[TAUGHT] = teach_folds(TAUGHT, convolution.models, rows, every_row)
+        submitted = choose(explored, rows)
+        write_settings(explored, rows, folder)
 
-        print(f"submitted: {chosen}\n\nweights from input (row) to hidden neuron (column)\n\n"
+        models, histories, _ = explored[submitted]
+        weights = models[0].get_weights()  # of the first fold, fixed beforehand
+        setting = SETTINGS.get(submitted, TEACHING)
+        write_model(folder / "p4_model.hdf5", weights, setting, data.coding)
+        plot_learning_curve(histories[0], submitted, human_share, folder)
+        plot_overfitting(explored["Adam"].histories, explored[untaught].histories, untaught,
+                         human_share, folder)
+        print(f"\nweights from input (row) to hidden neuron (column)\n\n"
               f"{matrix_text(weights[0])}\n")
         write_weights(weights[0], folder)
         plot_weights(weights, folder)
+        plot_weights_folds(models, folder)
 
-        answers = ask_networks(submitted.weights, data, person[human], folder)
-        write_patterns(rows, human, person, folder)
-
-        results = {"raw presses": submitted}
-        for name, features_of in FEATURES.items():
-            results[name] = cross_validate(name, features_of(rows), human, folds, SETTINGS[chosen])
-        results["convolution on raw presses"] = cross_validate(
-            "convolution on raw presses", rows, human, folds, SETTINGS["Adam"], build_convolution)
-        compare_features(results, person, folder)
-        split_by_people = person.max() + 1 < len(data.human)
-        if split_by_people:
-            write_added_rows(submitted, results["products at lags 1 to 10"], human, person, folder)
-
-        numbers = {
-            "quick": arguments.quick, "source": data.source, "human_rows": len(data.human),
-            "machine_rows": len(data.machine), "coding": data.coding,
-            "split_by": "people" if split_by_people else "rows", "people": int(person.max() + 1),
-            "epochs": EPOCHS, "submitted": chosen,
-            "validation_accuracy": submitted.right.mean(), **answers,
-            "seconds": round(time.perf_counter() - begin)}
-        (folder / "p4_results.json").write_text(json.dumps(numbers, indent=1), encoding="utf-8")
-        for path in folder.iterdir():
-            path.replace(out / path.name)
-    print(f"outputs: {out}")
+        plot_regularity(rows, folder)
+        ask_networks({"20-20-1": explored[untaught], "convolution": convolution,
+                      TAUGHT: explored[TAUGHT]}, rows, every_row, folder)
+        right = (held_out(explored[submitted].log_odds, rows.fold) > 0) == rows.human
+        people = int(rows.person.max()) + 1
+        results = {
+            "quick": arguments.quick, "source": data.source,
+            "human_rows": len(data.human), "machine_rows": len(data.machine),
+            "coding": data.coding, "people": people,
+            "split_by": "people" if people < len(data.human) else "rows",
+            "epochs": EPOCHS, "best_setting": untaught, "submitted": submitted,
+            "guess": guess, "validation_accuracy": right.mean(),
+            "validation_accuracy_of_the_first_fold": right[rows.fold == 0].mean(),
+            **regularity(rows), "seconds": round(time.perf_counter() - begin)}
+        (folder / "p4_results.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
+        move(folder, out)
+    print(f"submitted: {submitted}, of the first fold\noutputs: {out}")
 
 
 if __name__ == "__main__":
