@@ -1,11 +1,13 @@
 """How fast is a training step? One table, everything measured in one run, one thread each.
 
-    python tests/benchmark_mlp.py      (about a minute)
+    python tests/experiments/benchmark_mlp.py      (about a minute)
 
 The network is problem 1's, with ReLU, minibatches of 100, float32. The yardstick is the bare matrix
 products of the same step, on arrays of the same shapes, and nothing else. Every program takes its
-turn in each round, so that a slow moment of the machine strikes all; the best round counts.
+turn in each round, so that a slow moment of the machine strikes all; the best round counts. Prints
+the table and writes nothing.
 """
+import argparse
 import os
 import sys
 import time
@@ -13,11 +15,13 @@ from pathlib import Path
 
 os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="-1", KERAS_BACKEND="tensorflow",
                   TF_USE_LEGACY_KERAS="0", KERAS_HOME=os.devnull)
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from p1_numpy_mlp import BATCH_SIZE, EPSILON, MLP, SIZES  # holds BLAS to one thread  # noqa: E402
+from p1_numpy_mlp import BATCH_SIZE, EPSILON, SIZES  # holds BLAS to one thread  # noqa: E402
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
+
+from mlp import MLP  # noqa: E402
 
 STEPS, ROUNDS = 500, 5
 LAST = len(SIZES) - 1  # the index of the last layer
@@ -70,6 +74,7 @@ def keras_fit(x, y):
 
 
 def main():
+    argparse.ArgumentParser(description="The seconds of a training step, a table.").parse_args()
     rng = np.random.default_rng(0)
     x = rng.random((STEPS * BATCH_SIZE, SIZES[0]), dtype=np.float32)
     y = rng.integers(0, SIZES[-1], len(x))

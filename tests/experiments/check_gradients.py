@@ -1,17 +1,18 @@
 """How exact is the backpropagation? The largest relative errors: outputs/p1_gradients.csv.
 
-    python tests/check_gradients.py      (seconds)
+    python tests/experiments/check_gradients.py      (seconds)
 
 Gradients of the cost by all weights, biases and inputs, in float64, with L2 and random biases, are
 compared with central differences (a network 6-5-7-3, every entry) and with TensorFlow's automatic
 differentiation (784-300-300-10). tests/test_mlp.py holds the same functions to fixed limits.
 """
+import argparse
 import csv
 import os
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 import numpy as np  # noqa: E402
@@ -97,6 +98,9 @@ def error_against_tensorflow(activation):
 
 
 def main():
+    parser = argparse.ArgumentParser(description="The largest relative errors of the gradients.")
+    parser.add_argument("--out", type=Path, default=ROOT / "outputs", help="folder for the table")
+    out = parser.parse_args().out
     os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="-1")
     rows = []
     for check, error in (("central differences", error_against_differences),
@@ -105,8 +109,7 @@ def main():
             rows.append([check, activation, f"{error(activation):.0e}"])
             print(*rows[-1], sep=", ")
     header = ["check", "activation", "largest relative error"]
-    path = ROOT / "outputs" / "p1_gradients.csv"
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with (out / "p1_gradients.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows([header, *rows])
 
 

@@ -1,26 +1,26 @@
-"""Does outputs/p4_model.hdf5 load, predict, evaluate and train on in this TensorFlow? Not a test.
+"""Does problem 4's model file load, predict, evaluate and train on in an older TensorFlow?
 
     python3.7 -m venv old && old/bin/pip install 'tensorflow==2.2.*' 'protobuf<3.21'    (2020)
     python3.11 -m venv last && last/bin/pip install 'tensorflow==2.15.*'        (last with Keras 2)
-    old/bin/python tests/check_old_tensorflow.py
-    last/bin/python tests/check_old_tensorflow.py
+    old/bin/python tests/experiments/check_old_tensorflow.py          (seconds each)
+    last/bin/python tests/experiments/check_old_tensorflow.py
+    .venv/bin/python tests/experiments/check_old_tensorflow.py
 
-Compares with a forward pass in numpy alone. With two arguments, a model and a data file, it checks
-these. Written for Python 3.7.
+Each run compares the model with a forward pass in numpy alone, prints one line of CSV, and appends
+it to outputs/p4_tensorflows.csv. Written for Python 3.7.
 """
+import argparse
 import os
-import sys
 from pathlib import Path
 
 os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="-1")
 
-import h5py  # noqa: E402
-import numpy as np  # noqa: E402
-import tensorflow as tf  # noqa: E402
+import h5py
+import numpy as np
+import tensorflow as tf
 
-ROOT = Path(__file__).resolve().parents[1]
-MODEL = str(ROOT / "outputs" / "p4_model.hdf5")
-DATA = str(ROOT / "data" / "binary_random.hdf5")
+ROOT = Path(__file__).resolve().parents[2]
+HEADER = "TensorFlow,h5py,largest difference from numpy,cross-entropy of all rows,accuracy (%)"
 
 
 def in_numpy(path, x):
@@ -34,19 +34,28 @@ def in_numpy(path, x):
 
 
 def main():
-    model_path, data_path = sys.argv[1:] or (MODEL, DATA)
-    with h5py.File(data_path, "r") as file:
+    parser = argparse.ArgumentParser(description="The model of problem 4 in this TensorFlow.")
+    parser.add_argument("--model", default=str(ROOT / "outputs" / "p4_model.hdf5"))
+    parser.add_argument("--data", default=str(ROOT / "data" / "binary_random.hdf5"))
+    parser.add_argument("--out", type=Path, default=ROOT / "outputs", help="folder for the table")
+    arguments = parser.parse_args()
+    with h5py.File(arguments.data, "r") as file:
         human, machine = file["human"][()], file["machine"][()]
     x = np.concatenate([human, machine]).astype(np.float32)
     y = np.repeat(np.float32([1, 0]), [len(human), len(machine)])
 
-    model = tf.keras.models.load_model(model_path)
-    difference = np.abs(model.predict(x, verbose=0) - in_numpy(model_path, x)).max()
+    model = tf.keras.models.load_model(arguments.model)
+    difference = np.abs(model.predict(x, verbose=0) - in_numpy(arguments.model, x)).max()
     loss, accuracy = model.evaluate(x, y, batch_size=1000, verbose=0)
     model.fit(x[:64], y[:64], verbose=0)
-    print(f"TensorFlow {tf.__version__}, h5py {h5py.__version__}: largest difference "
-          f"{difference:.1e}, loss {loss:.6f}, accuracy {accuracy:.6f}")
-    assert difference < 1e-6
+    line = "{},{},{:.1e},{:.6f},{:.4f}".format(tf.__version__, h5py.__version__, difference, loss,
+                                               100 * accuracy)
+    print(line)
+    table = arguments.out / "p4_tensorflows.csv"
+    with table.open("a", encoding="utf-8") as file:
+        if file.tell() == 0:
+            file.write(HEADER + "\n")
+        file.write(line + "\n")
 
 
 if __name__ == "__main__":
