@@ -1,8 +1,7 @@
 """The numpy MLP: gradients against central differences and TensorFlow, and what training keeps."""
-import check_gradients
 import numpy as np
 import pytest
-from check_gradients import (backpropagation, central_differences, network, samples,
+from check_gradients import (central_differences, error_against_tensorflow, network, samples,
                              tensorflow_cost_and_gradients)
 
 from mlp import MLP, relu_derivative, softmax
@@ -48,21 +47,12 @@ def test_input_gradient_of_each_sample_is_that_of_its_own_cost(activation, sizes
 
 
 @pytest.mark.parametrize("activation", ["ReLU", "tanh"])
-def test_gradients_equal_tensorflows_on_a_real_sized_network(activation):
+def test_cost_and_gradients_equal_tensorflows_on_a_real_sized_network(activation):
+    assert error_against_tensorflow(activation) < 1e-9
     net = network((784, 300, 100, 10), activation, l2=1e-3)
     x, labels = samples(100, 784, 10)
-    cost, expected = tensorflow_cost_and_gradients(net, activation, x, labels)
+    cost, _ = tensorflow_cost_and_gradients(net, activation, x, labels)
     assert net.cost(x, labels) == pytest.approx(cost, rel=1e-12)
-    found = backpropagation(net, x, labels)
-    assert len(found) == len(expected) == 7
-    for gradient, of_tensorflow in zip(found, expected):
-        np.testing.assert_allclose(gradient, of_tensorflow, rtol=1e-9, atol=1e-12)
-
-
-def test_the_largest_errors_that_the_page_quotes_are_tiny():
-    for activation in ("ReLU", "tanh"):
-        assert check_gradients.error_against_differences(activation) < 1e-6
-        assert check_gradients.error_against_tensorflow(activation) < 1e-9
 
 
 @pytest.mark.parametrize("activation", ["ReLU", "tanh"])
@@ -91,33 +81,8 @@ def test_a_sample_without_a_gradient_is_its_own_adversarial_example():
     np.testing.assert_array_equal(net.adversarial(np.full(3, 3)), x)
 
 
-def test_an_epoch_trains_on_adversarial_examples_and_leaves_the_samples_alone():
-    net, seen = MLP((6, 5, 4), "ReLU", np.random.default_rng(0), epsilon=0.125), []
-    x, labels = samples(20, 6, 4, dtype=np.float32)
-    net.forward(x)
-    expected, kept, backward = net.adversarial(labels), x.copy(), net.backward
-    net.backward = lambda *given: (seen.append(net.a[0].copy()), backward(*given))
-    net.train_epoch(x, labels, 20, 0.1)
-    np.testing.assert_array_equal(x, kept)
-    np.testing.assert_allclose(np.sort(seen[0], axis=0), np.sort(expected, axis=0), atol=1e-6)
-
-
 def test_relu_derivative_is_zero_or_one_and_zero_at_zero():
     assert relu_derivative(np.array([0.0, 1e-30, 3.0])).tolist() == [0, 1, 1]
-
-
-def test_minibatch_gradient_is_the_mean_of_its_samples_gradients():
-    net = network((6, 5, 4))
-    x, labels = samples(10, 6, 4)
-    single = []
-    for i in range(10):
-        net.forward(x[i:i + 1])
-        net.backward(labels[i:i + 1])
-        single.append(gradients(net))
-    net.forward(x)
-    net.backward(labels)
-    for gradient, *each in zip(gradients(net), *single):
-        np.testing.assert_allclose(gradient, np.mean(each, axis=0), atol=1e-14)
 
 
 def test_backward_twice_gives_the_same_and_writes_to_nothing_of_the_caller():
@@ -126,7 +91,7 @@ def test_backward_twice_gives_the_same_and_writes_to_nothing_of_the_caller():
     p = net.forward(x)
     kept = x.copy(), labels.copy(), p.copy()
     net.backward(labels)
-    first = gradients(net)
+    first = [gradient.copy() for gradient in gradients(net)]
     net.backward(labels)
     for once, twice in zip(first, gradients(net)):
         np.testing.assert_array_equal(once, twice)
@@ -141,12 +106,6 @@ def test_softmax_is_stable_and_takes_each_rows_own_maximum():
     np.testing.assert_allclose(p, [[1, 0, 0], [1 / 3, 1 / 3, 1 / 3], [1 / 3, 2 / 3, 0]], atol=1e-15)
 
 
-def test_cost_without_knowledge_is_the_log_of_the_number_of_classes():
-    net = network((6, 5, 10))
-    net.W[2][:], net.b[2][:] = 0, 0
-    assert net.cost(*samples(20, 6, 10)) == pytest.approx(np.log(10), rel=1e-12)
-
-
 def test_cost_of_an_impossible_class_is_finite():
     net = network((6, 5, 4), dtype=np.float32)
     net.b[2][:] = [0, 0, 0, 500]
@@ -154,9 +113,8 @@ def test_cost_of_an_impossible_class_is_finite():
 
 
 @pytest.mark.parametrize("activation", ["ReLU", "tanh"])
-@pytest.mark.parametrize("epsilon", [0, 0.1])
-def test_overfits_twenty_samples(activation, epsilon):
-    net = MLP((30, 40, 10), activation, np.random.default_rng(0), epsilon=epsilon)
+def test_overfits_twenty_samples(activation):
+    net = MLP((30, 40, 10), activation, np.random.default_rng(0), epsilon=0.1)
     x, labels = samples(20, 30, 10, dtype=np.float32)
     for _ in range(300):
         net.train_epoch(x, labels, 5, 0.2)
@@ -178,8 +136,11 @@ def test_an_epoch_draws_every_sample_once_in_random_order():
     x, labels = np.arange(47, dtype=np.float32)[:, None] + 1, np.zeros(47, int)
     net, drawn, rates = MLP((1, 2, 2), "ReLU", np.random.default_rng(0)), [], []
     forward = net.forward
-    net.forward = lambda batch: (drawn.append(batch.copy()), forward(batch))[1]
-    net.step = rates.append
+
+    def recorded(batch):
+        drawn.append(batch.copy())
+        return forward(batch)
+    net.forward, net.step = recorded, rates.append
     net.train_epoch(x, labels, 10, 0.3)
     order = np.concatenate(drawn).ravel().tolist()
     assert [len(batch) for batch in drawn] == [10, 10, 10, 10, 7] and rates == 5 * [0.3]
@@ -190,41 +151,25 @@ def test_an_epoch_draws_every_sample_once_in_random_order():
     assert sorted(next_order) == x.ravel().tolist() and next_order != order
 
 
-@pytest.mark.parametrize("epsilon", [0, 3.0])
-def test_an_epoch_returns_the_share_of_plain_samples_it_has_right(epsilon):
-    """With learning rate 0 the network stays as it is, and epsilon would change many answers."""
-    net = network((6, 5, 4), epsilon=epsilon)
-    x, labels = samples(47, 6, 4)
-    labels[:25] = net.forward(x[:25]).argmax(axis=1)
-    right = (net.forward(x).argmax(axis=1) == labels).sum()
-    assert 25 <= right < 47
-    assert net.train_epoch(x, labels, 10, 0.0) == pytest.approx(right / 47)
-
-
-@pytest.mark.parametrize("epsilon, forwards", [(0, 1), (0.5, 2)])
-def test_counting_costs_no_forward_pass(epsilon, forwards):
-    net, passes = network((6, 5, 4), epsilon=epsilon), []
-    forward = net.forward
-    net.forward = lambda batch: (passes.append(1), forward(batch))[1]
-    net.train_epoch(*samples(30, 6, 4), 10, 0.1)
-    assert len(passes) == 3 * forwards
-
-
 @pytest.mark.parametrize("epsilon", [0, 0.5])
-def test_an_epoch_counts_each_minibatch_before_it_is_learned_from(epsilon):
+def test_an_epoch_counts_each_plain_minibatch_before_it_is_learned_from(epsilon):
+    """And, with epsilon, learns from its adversarial examples; the samples stay as they are."""
     net = network((6, 5, 4), epsilon=epsilon)
     other = network((6, 5, 4), epsilon=epsilon)
-    x, labels = samples(400, 6, 4)
-    order, right = other.rng.permutation(400), 0
-    for minibatch in order.reshape(40, 10):
+    x, labels = samples(405, 6, 4)
+    kept = x.copy(), labels.copy()
+    order, right = other.rng.permutation(405), 0
+    for minibatch in np.split(order, range(10, 405, 10)):  # the last one is smaller
         right += (other.forward(x[minibatch]).argmax(axis=1) == labels[minibatch]).sum()
         if epsilon:
             other.forward(other.adversarial(labels[minibatch]))
         other.backward(labels[minibatch])
         other.step(5.0)
-    assert net.train_epoch(x, labels, 10, 5.0) == right / 400
-    assert right / 400 not in (net.accuracy(x, labels), network((6, 5, 4)).accuracy(x, labels))
-    assert all(np.array_equal(*arrays) for arrays in zip(parameters(net), parameters(other)))
+    assert net.train_epoch(x, labels, 10, 5.0) == right / 405
+    assert right / 405 not in (net.accuracy(x, labels), network((6, 5, 4)).accuracy(x, labels))
+    for found, expected in zip(parameters(net), parameters(other)):
+        assert np.array_equal(found, expected)
+    assert np.array_equal(x, kept[0]) and np.array_equal(labels, kept[1])
 
 
 def test_accuracy_counts_over_chunks():
