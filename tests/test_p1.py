@@ -1,236 +1,826 @@
-"""Problem 1: schedule, split, threads, choice, and when the test set is opened."""
+"""Problem 1: what a run chooses, saves, draws and writes; moved images; threads; Ctrl-C; and the
+programs behind its quoted numbers.
+
+main() runs once with trainings that only look like it: their results are known, and differ by
+configuration. All that the run writes and draws is compared with them.
+"""
+import contextlib
+import csv
+import io
+import json
+import os
 import re
-import subprocess
-import sys
+import tempfile
+import threading
+import time
+from itertools import product
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import (OUTPUTS, assert_earlier_outputs_are_untouched, contents, earlier_outputs,
+                      run_main)
 
-import mlp
+import control_p1
 import p1_numpy_mlp as p1
+import search_p1
+from data.loader import load_images
+from mlp import MLP
 
+TRAIN = p1.train  # many tests put another in its place
+
+
+def numbers(text):
+    return [float(number.replace(",", "")) for number in re.findall(r"\d[\d,]*(?:\.\d+)?", text)]
+
+
+def table(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+# A run with known trainings
+
+CHOSEN = 4  # tanh, 0.2
+
+
+def known_accuracies(epochs):
+    """Training and validation accuracies (6, epochs), and those of the retraining (epochs,): the
+    best by training, at any time and by the mean of the last ten epochs are not CHOSEN."""
+    rng = np.random.default_rng(0)
+    training, validation = rng.uniform(0.3, 0.99, (2, 6, epochs))
+    training[5, -1] = 0.9999
+    validation[2, -min(epochs, 20)] = 0.9998
+    validation[1, -10:-1] = 0.998
+    validation[CHOSEN, -1] = 0.997
+    return training, validation, rng.uniform(0.3, 0.99, epochs)
+
+
+def known_network(seed, x, y):
+    """Hidden layers at random, and an output layer fitted to them, so that some answers are wrong.
+    Its epsilon is not the script's."""
+    network = MLP((784, 20, 16, 10), "tanh", np.random.default_rng(seed), epsilon=0.25)
+    network.forward(x)
+    one_hot = np.eye(10, dtype=np.float32)[y]
+    network.W[3] = 10 * np.linalg.lstsq(network.a[2], one_hot, rcond=None)[0].T
+    return network
+
+
+def prepare(patch, project, folder):
+    """Small files, known trainings, and `folder` in place of the script's own. Returns the events
+    of the run, which are the files that it opens and the trainings, in their order."""
+    patch.setattr(p1, "FOLDER", folder)
+    patch.setattr(p1, "TRAIN_FILE", project / "data" / "mnist_traindata.hdf5")
+    patch.setattr(p1, "TEST_FILE", project / "data" / "mnist_testdata.hdf5")
+    patch.setattr(p1, "TRAIN_IMAGES", 2000)
+    patch.setattr(p1, "VALIDATION_IMAGES", 500)
+    events, opened = [], h5py.File
+
+    def recorded_open(path, *arguments, **options):
+        if not isinstance(path, io.BytesIO):
+            events.append(path.name)
+        return opened(path, *arguments, **options)
+
+    def train(activation, initial_learning_rate, x, y, x_validation=None, y_validation=None):
+        network = known_network(len(events), x, y)
+        events.append(SimpleNamespace(
+            configuration=(activation, initial_learning_rate), x=x, y=y, network=network,
+            x_validation=x_validation, y_validation=y_validation))
+        training, validation, retraining = known_accuracies(p1.EPOCHS)
+        number = p1.CONFIGURATIONS.index((activation, initial_learning_rate))
+        if x_validation is None:
+            return network, retraining.tolist(), []
+        return network, training[number].tolist(), validation[number].tolist()
+    patch.setattr(h5py, "File", recorded_open)
+    patch.setattr(p1, "train", train)
+    return events
+
+
+@pytest.fixture(scope="module")
+def run(project, tmp_path_factory):
+    """One run of main(), all its figures kept, printed on a console that lacks letters."""
+    folder, figures = tmp_path_factory.mktemp("run"), {}
+    out, printed = folder / "not yet there" / "\u8f93\u51fa", io.BytesIO()
+    save = p1.save
+
+    def kept(figure, path):
+        figures[path.name] = figure
+        save(figure, path)
+    with pytest.MonkeyPatch.context() as patch:
+        events = prepare(patch, project, folder)
+        patch.setattr(p1, "save", kept)
+        console = io.TextIOWrapper(printed, encoding="ascii")
+        begin = time.perf_counter()
+        with contextlib.redirect_stdout(console):
+            run_main(patch, p1, "--out", out)
+        console.flush()
+        seconds = time.perf_counter() - begin
+    training, validation, retraining = known_accuracies(p1.EPOCHS)
+    x, y = load_images(project / "data" / "mnist_traindata.hdf5")
+    x_test, y_test = load_images(project / "data" / "mnist_testdata.hdf5")
+    return SimpleNamespace(
+        out=out, folder=folder, figures=figures, events=events, seconds=seconds,
+        printed=printed.getvalue().decode("ascii").splitlines(),
+        results=json.loads((out / "p1_results.json").read_text(encoding="utf-8")),
+        training=training, validation=validation, retraining=retraining,
+        x=x, y=y, x_test=x_test, y_test=y_test,
+        network=events[7].network)  # of the retraining; events[0] is the training file
+
+
+def test_a_run_writes_its_files_and_nothing_else(run):
+    assert sorted(contents(run.out)) == sorted(OUTPUTS[1])
+    assert [path.name for path in run.folder.iterdir()] == ["not yet there"]
+
+
+def test_the_chosen_configuration_is_retrained_on_all_images_and_then_tested(run):
+    first, *trainings, retraining, last = run.events
+    assert (first, last) == ("mnist_traindata.hdf5", "mnist_testdata.hdf5")
+    assert sorted(event.configuration for event in trainings) == sorted(p1.CONFIGURATIONS)
+    for event in trainings:
+        assert np.array_equal(event.x, run.x[:2000])
+        assert np.array_equal(event.y, run.y[:2000])
+        assert np.array_equal(event.x_validation, run.x[2000:])
+        assert np.array_equal(event.y_validation, run.y[2000:])
+    assert retraining.configuration == p1.CONFIGURATIONS[CHOSEN]
+    assert np.array_equal(retraining.x, run.x) and np.array_equal(retraining.y, run.y)
+    assert retraining.x_validation is None
+
+
+def test_the_saved_network_is_the_retrained_one(run):
+    with h5py.File(run.out / "p1_network_params.hdf5") as file:
+        assert sorted(file) == ["W1", "W2", "W3", "b1", "b2", "b3"]
+        assert file.attrs["activation"] == p1.CONFIGURATIONS[CHOSEN][0]
+        for l in (1, 2, 3):
+            assert np.array_equal(file[f"W{l}"], run.network.W[l])
+            assert np.array_equal(file[f"b{l}"], run.network.b[l])
+            assert file[f"W{l}"].dtype == np.float32
+
+
+def test_results_are_those_of_the_choice_and_of_the_retrained_network(run):
+    activation, initial_learning_rate = p1.CONFIGURATIONS[CHOSEN]
+    right = int((run.network.forward(run.x_test).argmax(axis=1) == run.y_test).sum())
+    results = dict(run.results)
+    assert 0 <= results.pop("seconds") <= round(run.seconds)
+    assert results.pop("adversarial_test_images") and results.pop(
+        "adversarial_first_training_images")
+    assert results == {
+        "quick": False, "sizes": list(p1.SIZES), "shift": p1.SHIFT, "epsilon": p1.EPSILON,
+        "batch_size": p1.BATCH_SIZE, "activation": activation,
+        "initial_learning_rate": initial_learning_rate,
+        "validation_accuracy": run.validation[CHOSEN, -1],
+        "test_images": 600, "test_right": right, "test_accuracy": right / 600}
+    assert 100 < right < 550  # better than chance, and with mistakes to draw
+
+    line, = (line for line in run.printed if "mnist_testdata.hdf5" in line)
+    accuracy = float(f"{100 * right / 600:.2f}")
+    assert numbers(line.replace("mnist_testdata.hdf5", "")) == [accuracy, right, 600]
+    line, = (line for line in run.printed if line.startswith("chosen"))
+    assert activation in line and numbers(line) == [initial_learning_rate, 2500]
+
+
+def test_statistics_of_training_and_test_images_are_those_of_single_images(run):
+    for key, x, y in (("adversarial_first_training_images", run.x[:1000], run.y[:1000]),
+                      ("adversarial_test_images", run.x_test, run.y_test)):
+        lengths, right, right_after, rises, first_order = [], [], [], [], []
+        epsilon = run.network.epsilon
+        for image, true_class in zip(x, y):
+            before = run.network.forward(image[None])[0]
+            dx = run.network.errors([true_class], lowest=0)[0][0]
+            slope = np.linalg.norm(dx)
+            after = run.network.forward(image[None] + epsilon * dx / slope)[0]
+            lengths.append(np.sqrt((image ** 2).sum()))
+            right.append(before.argmax() == true_class)
+            right_after.append(after.argmax() == true_class)
+            rises.append(np.log(before[true_class]) - np.log(after[true_class]))
+            first_order.append(epsilon * slope)
+        assert run.results[key] == pytest.approx({
+            "images": len(x), "median_length_of_an_image": np.median(lengths),
+            "accuracy": np.mean(right), "accuracy_on_adversarial_examples": np.mean(right_after),
+            "cost_rise": np.mean(rises), "first_order_cost_rise": np.mean(first_order),
+            "share_of_the_rise_from_20_images": sum(sorted(rises)[-20:]) / sum(rises)}, rel=2e-3)
+
+
+def test_the_table_of_configurations(run):
+    rows = table(run.out / "p1_configurations.csv")
+    assert len(rows) == 6
+    for number, (row, (activation, rate)) in enumerate(zip(rows, p1.CONFIGURATIONS)):
+        assert (row["activation"], float(row["initial learning rate"])) == (activation, rate)
+        mean = run.validation[number, -10:].mean()
+        expected = {"training": run.training[number, -1], "validation": run.validation[number, -1]}
+        for header, cell in list(row.items())[2:]:
+            share = mean if "mean" in header else expected[header.split()[0]]
+            assert cell == f"{100 * share:.2f}"
+    assert len(rows[0]) == 5
+
+
+def test_the_table_of_accuracies_has_each_epoch_of_each_training(run):
+    rows = table(run.out / "p1_accuracy.csv")
+    assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(1, 51)]
+    columns = {header: [row[header] for row in rows] for header in rows[0]}
+
+    def column(beginning):
+        header, = (header for header in columns if header.startswith(beginning))
+        return columns[header]
+
+    def cells(shares):
+        return [f"{100 * share:.2f}" for share in shares]
+    for number, (activation, rate) in enumerate(p1.CONFIGURATIONS):
+        assert column(f"{activation} {rate}, training") == cells(run.training[number])
+        assert column(f"{activation} {rate}, validation") == cells(run.validation[number])
+    assert column("retraining") == cells(run.retraining)
+    assert len(columns) == 14
+
+
+# Curves
+
+def curve(axes, label):
+    """The values (%) of the one line whose label begins so; its epochs are counted from 1."""
+    line, = (line for line in axes.get_lines() if line.get_label().startswith(label))
+    assert line.get_xdata().tolist() == list(range(1, len(line.get_xdata()) + 1))
+    return line.get_ydata()
+
+
+def halvings_in(axes):
+    """Where the vertical lines of the halvings stand; they run through the whole height."""
+    lines, = (lines for lines in axes.collections if "halved" in lines.get_label())
+    places = []
+    for (x0, y0), (x1, y1) in lines.get_segments():
+        assert x0 == x1 and (y0, y1) == (0, 1)
+        places.append(x0)
+    return places
+
+
+def assert_curves(axes, training, validation):
+    np.testing.assert_allclose(curve(axes, "training"), 100 * training)
+    np.testing.assert_allclose(curve(axes, "validation"), 100 * validation)
+    assert halvings_in(axes) == [20.5, 40.5]
+
+
+def assert_legend(figure):
+    """It names both curves and the halvings."""
+    legend, = figure.legends
+    _, labels = figure.axes[0].get_legend_handles_labels()
+    assert [text.get_text() for text in legend.get_texts()] == labels and len(labels) == 3
+
+
+def test_each_configuration_has_a_picture_of_its_own_curves(run):
+    for number, (activation, rate) in enumerate(p1.CONFIGURATIONS):
+        figure = run.figures[f"p1_curve_{activation.lower()}_lr{rate}.png"]
+        upper, lower = figure.axes
+        for axes in (upper, lower):
+            assert_curves(axes, run.training[number], run.validation[number])
+        assert activation in upper.get_title() and numbers(upper.get_title()) == [rate]
+        assert lower.get_ylim()[0] == 0 and lower.get_ylim()[1] >= 100  # nothing is cut off
+        assert upper.get_ylim()[0] == 95 and lower.get_xlabel() == "epoch"
+        assert_legend(figure)
+        rates = [numbers(text.get_text()) for text in upper.texts]
+        assert rates == [[rate], [rate / 2], [rate / 4]]
+
+
+def test_the_page_has_all_six_and_marks_the_chosen(run):
+    figure = run.figures["p1_curves.png"]
+    for number, (axes, (activation, rate)) in enumerate(zip(figure.axes, p1.CONFIGURATIONS)):
+        assert_curves(axes, run.training[number], run.validation[number])
+        assert activation in axes.get_title() and numbers(axes.get_title()) == [rate]
+        assert (axes.title.get_fontweight() == "bold") == (number == CHOSEN)
+    assert len(figure.axes) == 6 and len({axes.get_ylim() for axes in figure.axes}) == 1
+    assert_legend(figure)
+
+
+@pytest.mark.parametrize("epochs, halvings", [(2, []), (20, []), (21, [20]), (50, [20, 40])])
+def test_only_halvings_that_were_reached_are_drawn(epochs, halvings, tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(p1, "EPOCHS", epochs)
+    monkeypatch.setattr(p1, "save", lambda figure, path: figures.append(figure))
+    p1.plot_configuration("tanh", 0.4, np.ones(epochs), np.ones(epochs), tmp_path)
+    p1.plt.close("all")
+    upper, lower = figures[0].axes
+    assert halvings_in(upper) == halvings_in(lower) == [epoch + 0.5 for epoch in halvings]
+    rates = [numbers(text.get_text()) for text in upper.texts]
+    assert rates == [[0.4], [0.2], [0.1]][:len(halvings) + 1]
+    borders = [0, *halvings, epochs + 1]
+    for text, left, right in zip(upper.texts, borders, borders[1:]):
+        assert left < text.get_position()[0] < right
+
+
+# Pictures of images
+
+def drawn(panel):
+    """The image (784,) in a panel, and its limits."""
+    image, = panel.get_images()
+    return np.asarray(image.get_array()).ravel(), image.get_clim()
+
+
+def colour(panel, value):
+    image, = panel.get_images()
+    return image.cmap(image.norm(value))[:3]
+
+
+WHITE, BLACK = (1, 1, 1), (0, 0, 0)
+
+
+def adversarial_rows(figure):
+    """The panels of p1_adversarial.png: {name of a row: ten panels}. Its halves have four rows of
+    five."""
+    left, right = (half.axes for half in figure.subfigs)
+    rows = {}
+    for start in range(0, 20, 5):
+        name = left[start].get_ylabel()
+        rows[name] = left[start:start + 5] + right[start:start + 5]
+    return rows
+
+
+def probabilities_of_true_classes(run):
+    """Of the first 1,000 training images, moved as for p1_adversarial.png: the images, their
+    adversarial examples, and the probabilities of both."""
+    y = run.y[:1000]
+    moved = p1.shifted(run.x[:1000], p1.SHIFT, np.random.default_rng(p1.SEED))
+    before = run.network.forward(moved)[np.arange(1000), y]
+    examples = run.network.adversarial(y)
+    after = run.network.forward(examples)[np.arange(1000), y]
+    return moved, examples, before, after
+
+
+def index_of(image, images):
+    index, = np.flatnonzero((images == image).all(axis=1))
+    return index
+
+
+def test_the_adversarial_picture_is_what_its_rows_say(run):
+    rows = adversarial_rows(run.figures["p1_adversarial.png"])
+    assert list(rows) == ["image", "moved", "step", "adversarial"]
+    moved, examples, before, after = probabilities_of_true_classes(run)
+    steps = []
+    for panels in zip(*rows.values()):
+        (image, _), (moved_image, _), (step, _), (example, _) = map(drawn, panels)
+        index = index_of(image, run.x[:1000])
+        assert np.array_equal(moved_image, moved[index])
+        np.testing.assert_allclose(example, examples[index], atol=1e-6)
+        np.testing.assert_allclose(example, moved_image + step, atol=1e-6)
+        assert np.linalg.norm(step) == pytest.approx(run.network.epsilon, rel=1e-3)
+        steps.append(step)
+
+        said = [numbers(panel.get_title()) for panel in panels]
+        true_class = run.y[index]
+        assert said[0] == [true_class] and said[2] == []
+        assert said[1] == [true_class, pytest.approx(before[index], abs=6e-4)]
+        assert said[3] == [true_class, pytest.approx(after[index], abs=6e-4)]
+
+    for name in ("image", "moved", "adversarial"):
+        for panel in rows[name]:
+            assert drawn(panel)[1] == (0, 1)
+            assert colour(panel, 0) == WHITE and colour(panel, 1) == BLACK
+    largest = np.abs(steps).max()
+    for panel in rows["step"]:
+        assert drawn(panel)[1] == pytest.approx((-largest, largest))
+        assert min(colour(panel, 0)) > 0.9  # nearly white
+        assert np.argmax(colour(panel, largest)) != np.argmax(colour(panel, -largest))
+
+
+def test_the_adversarial_picture_shows_typical_images_and_the_worst(run):
+    panels = adversarial_rows(run.figures["p1_adversarial.png"])["image"]
+    shown = [index_of(drawn(panel)[0], run.x[:1000]) for panel in panels]
+    _, _, before, after = probabilities_of_true_classes(run)
+    fall, y = before - after, run.y[:1000]
+    assert y[shown[:5]].tolist() == [0, 1, 2, 3, 4]
+    for index in shown[:5]:
+        of_class = fall[y == y[index]]
+        assert (of_class < fall[index]).sum() == len(of_class) // 2  # the median
+    assert fall[shown[5:]].tolist() == sorted(fall, reverse=True)[:5]
+
+
+def test_the_most_confident_mistakes(run):
+    p = run.network.forward(run.x_test)
+    mistakes = []
+    for index, predicted in enumerate(p.argmax(axis=1)):
+        if predicted != run.y_test[index]:
+            mistakes.append((p[index, predicted], index, predicted))
+    assert len(mistakes) > 20
+    panels = run.figures["p1_test_errors.png"].axes
+    for panel, (probability, index, predicted) in zip(panels, sorted(mistakes)[::-1]):
+        image, limits = drawn(panel)
+        assert np.array_equal(image, run.x_test[index]) and limits == (0, 1)
+        said = numbers(panel.get_title())
+        assert said[:2] == [run.y_test[index], predicted]
+        assert said[2] == pytest.approx(100 * probability, abs=0.06)
+    assert len(panels) == 20
+
+
+def test_saved_pictures_are_crisp_and_do_not_name_the_programs_version(run):
+    for path in run.out.glob("*.png"):
+        assert p1.plt.imread(path).shape[1] == 1245  # one and a half times a page's 830 pixels
+        assert b"Software" not in path.read_bytes()
+    assert p1.plt.get_fignums() == []
+
+
+def test_the_cost_of_an_impossible_class_is_finite():
+    p = np.array([[0.25, 0.75], [0, 1], [1, 0]], np.float32)
+    cost = p1.costs(p, np.array([1, 0, 0]))
+    assert cost[0] == pytest.approx(-np.log(0.75)) and cost[2] == 0
+    assert 50 < cost[1] < np.inf
+
+
+# Where a run writes, and when it does not
+
+@pytest.fixture
+def light(project, tmp_path, monkeypatch):
+    """main() without drawing, in a folder of its own; temporary folders are in it, too."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    for name in filter(lambda name: name.startswith("plot_"), dir(p1)):
+        monkeypatch.setattr(p1, name, lambda *_: None)
+    return prepare(monkeypatch, project, tmp_path)
+
+
+@pytest.mark.parametrize("arguments, folder", [
+    ([], "outputs"), (["--out", "told"], "told"),
+    (["--quick"], "temporary/*"), (["--quick", "--out", "told"], "told")])
+def test_a_run_writes_where_it_is_told_or_into_outputs_but_for_a_quick_one(
+        arguments, folder, light, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_main(monkeypatch, p1, *arguments)
+    path, = tmp_path.rglob("p1_results.json")
+    assert list(tmp_path.glob(folder)) == [path.parent]
+    results = json.loads(path.read_text(encoding="utf-8"))
+    assert results["quick"] is ("--quick" in arguments)
+
+
+def test_a_quick_run_leaves_the_test_file_closed(light, tmp_path, monkeypatch):
+    run_main(monkeypatch, p1, "--quick")
+    opened = [event for event in light if isinstance(event, str)]
+    assert opened == ["mnist_traindata.hdf5", "mnist_traindata.hdf5"]
+    assert len(light) == 9
+
+
+def test_a_missing_test_file_is_refused_before_training(light, tmp_path, monkeypatch):
+    monkeypatch.setattr(p1, "TEST_FILE", tmp_path / "nowhere.hdf5")
+    with pytest.raises(p1.DataError, match="nowhere.hdf5"):
+        run_main(monkeypatch, p1)
+    assert light == ["mnist_traindata.hdf5"] and not (tmp_path / "outputs").exists()
+
+
+def test_a_run_that_fails_in_its_last_line_leaves_earlier_outputs(
+        project, tmp_path, monkeypatch):
+    prepare(monkeypatch, project, tmp_path)
+    earlier_outputs(1, tmp_path / "outputs")
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+    monkeypatch.setattr(p1, "save", lambda figure, path: path.write_text("a picture"))
+    monkeypatch.setattr(json, "dumps", full)
+    with pytest.raises(OSError, match="No space"):
+        run_main(monkeypatch, p1)
+    p1.plt.close("all")
+    assert_earlier_outputs_are_untouched(1, tmp_path / "outputs")
+
+
+# Constants, schedule, choice
 
 def test_learning_rate_is_halved_after_epochs_20_and_40():
     rates = [p1.learning_rate_of(0.4, epoch) for epoch in range(1, 51)]
     assert rates == 20 * [0.4] + 20 * [0.2] + 10 * [0.1]
 
 
-def test_six_configurations():
-    assert len(set(p1.CONFIGURATIONS)) == 6
+def test_the_homeworks_numbers():
     assert {activation for activation, _ in p1.CONFIGURATIONS} == {"ReLU", "tanh"}
-    assert p1.EPOCHS == 50 and p1.TRAIN_IMAGES == 50_000 and p1.VALIDATION_IMAGES == 10_000
-    assert 50_000 % p1.BATCH_SIZE == 0
-
-
-@pytest.fixture
-def small(monkeypatch):
-    """x_train, y_train (200 rows), x_validation, y_validation (100 rows); three epochs."""
-    monkeypatch.setattr(p1, "EPOCHS", 3)
-    rng = np.random.default_rng(0)
-    y = rng.integers(0, 10, 300)
-    x = rng.random((300, 784), dtype=np.float32) * 0.5
-    x[np.arange(300), y] += 3
-    return x[:200], y[:200], x[200:], y[200:]
-
-
-def test_training_uses_the_schedule_and_the_validation_images_only_to_validate(small, monkeypatch):
-    x, y, x_validation, y_validation = small
-    calls, train_epoch = [], mlp.MLP.train_epoch
-
-    def recorded(self, images, classes, batch_size, learning_rate):
-        assert np.shares_memory(images, x) and not np.shares_memory(images, x_validation)
-        calls.append((len(images), batch_size, learning_rate))
-        return train_epoch(self, images, classes, batch_size, learning_rate)
-    monkeypatch.setattr(mlp.MLP, "train_epoch", recorded)
-    monkeypatch.setattr(p1, "HALVE_AFTER", (1, 2))
-    network, training, validation = p1.train("tanh", 0.4, *small)
-    assert calls == [(200, p1.BATCH_SIZE, rate) for rate in (0.4, 0.2, 0.1)]
-    assert len(training) == len(validation) == 3
-    right = network.forward(x_validation).argmax(axis=1) == y_validation
-    assert validation[-1] == pytest.approx(right.mean())
-    again, _, other = p1.train("tanh", 0.4, x, y, x_validation * 0, y_validation)
-    assert all(np.array_equal(*W) for W in zip(network.W[1:], again.W[1:]))
-    assert other != validation
-
-
-@pytest.mark.parametrize("epsilon", [0.0, 1.0])
-def test_training_accuracy_is_that_of_the_plain_images_as_they_are_met(small, monkeypatch, epsilon):
-    monkeypatch.setattr(p1, "EPSILON", epsilon)
-    x, y, _, _ = small
-    untrained = mlp.MLP(p1.SIZES, "ReLU", np.random.default_rng(p1.SEED))
-    _, training, validation = p1.train("ReLU", 0.0, x, y)
-    assert training == 3 * [pytest.approx(untrained.accuracy(x, y))] and validation == []
-
-
-def test_each_epoch_draws_a_new_order_of_the_same_images(small, monkeypatch):
-    x, y, _, _ = small
-    drawn, backward = [], mlp.MLP.backward
-
-    def recorded(self, labels):
-        drawn.append(self.a[0].sum(axis=1))  # an image is known by its sum
-        backward(self, labels)
-    monkeypatch.setattr(mlp.MLP, "backward", recorded)
-    monkeypatch.setattr(p1, "EPSILON", 0.0)
-    p1.train("ReLU", 0.1, x, y)
-    first, second, third = np.reshape(drawn, (3, 200))
-    assert np.array_equal(np.sort(first), np.sort(second))
-    assert np.array_equal(np.sort(first), np.sort(third))
-    assert (first != second).mean() > 0.9 and (second != third).mean() > 0.9
-
-
-def test_training_is_adversarial_with_the_sizes_of_the_script(small):
-    network, _, _ = p1.train("ReLU", 0.1, *small[:2])
-    assert network.epsilon == p1.EPSILON > 0
-    assert [len(b) for b in network.b[1:]] == list(p1.SIZES[1:])
-
-
-def test_threads_give_what_a_plain_loop_gives_bit_for_bit(small, monkeypatch):
-    monkeypatch.setattr(p1, "CONFIGURATIONS", p1.CONFIGURATIONS[1:5])
-    together = p1.train_all(*small, threads=4)
-    loop = [p1.train(*configuration, *small) for configuration in p1.CONFIGURATIONS]
-    for (network, *accuracies), (other, *same) in zip(together, loop, strict=True):
-        assert accuracies == same
-        for ours, theirs in zip(network.W[1:] + network.b[1:], other.W[1:] + other.b[1:]):
-            assert np.array_equal(ours, theirs)
-    assert not np.array_equal(loop[0][0].W[1], loop[1][0].W[1])
+    assert len({rate for _, rate in p1.CONFIGURATIONS}) == 3 and len(p1.CONFIGURATIONS) == 6
+    assert (p1.TRAIN_IMAGES, p1.VALIDATION_IMAGES, p1.EPOCHS) == (50_000, 10_000, 50)
+    assert p1.SIZES[0] == 784 and p1.SIZES[-1] == 10
+    assert 50 <= p1.BATCH_SIZE <= 1000 and 50_000 % p1.BATCH_SIZE == 0
 
 
 def test_choice_is_the_best_last_epoch_and_the_first_of_equals():
     assert p1.choose(np.array([[0.9, 0.5], [0.1, 0.7], [0.8, 0.7]])) == 1
 
 
-RECORDER = """
-import sys, h5py
-import p1_numpy_mlp as p1
-def tell(*words):  # in one piece, whatever other threads write
-    sys.stdout.write("\\nEVENT " + " ".join(map(str, words)) + "\\n")
-opened, choose, train = h5py.File, p1.choose, p1.train
-def recorded_open(path, *arguments, **options):
-    tell("open", str(path).replace("\\\\", "/").rsplit("/", 1)[-1])
-    return opened(path, *arguments, **options)
-def recorded_train(activation, rate, x, y, x_validation=None, y_validation=None):
-    tell("train", len(x), round(x.sum()))
-    if x_validation is not None:
-        tell("validate", len(x_validation), round(x_validation.sum()))
-    return train(activation, rate, x, y, x_validation, y_validation)
-def recorded_choose(validation):
-    tell("choose")
-    return choose(validation)
-h5py.File, p1.choose, p1.train = recorded_open, recorded_choose, recorded_train
-p1.TRAIN_IMAGES, p1.VALIDATION_IMAGES, p1.EPOCHS = 2000, 500, 2
-p1.main()
-"""
+# Moved images
+
+def moved_by(images, down, right):
+    """Images (N, 784), moved pixel by pixel."""
+    moved = np.zeros_like(images).reshape(-1, 28, 28)
+    for row, column in product(range(28), repeat=2):
+        if 0 <= row + down < 28 and 0 <= column + right < 28:
+            moved[:, row + down, column + right] = images.reshape(-1, 28, 28)[:, row, column]
+    return moved.reshape(images.shape)
 
 
-@pytest.mark.parametrize("arguments", [[], ["--quick"]])
-def test_the_test_set_is_opened_once_after_choice_and_retraining(project, tmp_path, arguments):
-    done = subprocess.run([sys.executable, "-c", RECORDER, "--out", tmp_path, *arguments],
-                          cwd=project, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    events = re.findall("EVENT (.*)", done.stdout)
-    assert events.pop(0) == "open mnist_traindata.hdf5"
-    assert events.pop() == "open p1_network_params.hdf5"  # written
-    with h5py.File(project / "data" / "mnist_traindata.hdf5") as file:
-        x = file["xdata"][:]
-    first, last, everything = (round(part.sum()) for part in (x[:2000], x[2000:], x))
-    assert sorted(events[:12]) == 6 * [f"train 2000 {first}"] + 6 * [f"validate 500 {last}"]
-    assert events[12:14] == ["choose", f"train 2500 {everything}"]
-    # A smoke test leaves the test set closed.
-    assert events[14:] == [f"open mnist_{'train' if arguments else 'test'}data.hdf5"]
+def steps_between(images, moved, reach):
+    """By how much each image was moved: down and right, (N, 2). Fails where it was not just that:
+    a lost pixel, or ink that comes in at the other side. Images are full of different ink."""
+    steps, found = np.zeros((len(images), 2), int), np.zeros(len(images), int)
+    for step in product(range(-reach, reach + 1), repeat=2):
+        same = (moved_by(images, *step) == moved).all(axis=1)
+        steps[same] = step
+        found += same
+    assert (found == 1).all()
+    return steps
 
 
-def test_a_missing_test_file_is_refused_before_training(project, tmp_path, monkeypatch):
-    monkeypatch.setattr(p1, "TRAIN_FILE", project / "data" / "mnist_traindata.hdf5")
-    monkeypatch.setattr(p1, "TEST_FILE", tmp_path / "nowhere.hdf5")
-    monkeypatch.setattr(p1, "TRAIN_IMAGES", 2000)
-    monkeypatch.setattr(p1, "VALIDATION_IMAGES", 500)
-    monkeypatch.setattr(p1, "train_all", lambda *_: pytest.fail("trained"))
-    monkeypatch.setattr(sys, "argv", ["p1_numpy_mlp.py", "--out", str(tmp_path / "out")])
-    with pytest.raises(p1.DataError, match="nowhere.hdf5"):
-        p1.main()
+def inked(n, seed=0):
+    """Images (n, 784) whose pixels all differ, and classes (n,)."""
+    rng = np.random.default_rng(seed)
+    return rng.uniform(0.1, 1, (n, 784)).astype(np.float32), rng.integers(0, 10, n)
 
 
-def halvings_in(axes):
-    """Where the vertical lines stand that run through the whole height of the axes."""
-    segments = []
-    for lines in axes.collections:
-        segments += [line for line in lines.get_segments() if line[0, 0] == line[1, 0]]
-    assert all(line[:, 1].tolist() == [0, 1] for line in segments)
-    return [line[0, 0] for line in segments]
+@pytest.mark.parametrize("reach", [1, 2])
+def test_images_are_moved_by_each_step_about_equally_often(reach):
+    x, _ = inked(1800)
+    kept = x.copy()
+    moved = p1.shifted(x, reach, np.random.default_rng(1))
+    _, counts = np.unique(steps_between(x, moved, reach), axis=0, return_counts=True)
+    possible = (2 * reach + 1) ** 2
+    expected = len(x) / possible
+    assert len(counts) == possible and np.abs(counts - expected).max() < 5 * expected ** 0.5
+    assert np.array_equal(x, kept) and moved.dtype == x.dtype
 
 
-def drawn_by(plot, *arguments, monkeypatch):
-    """The axes of the one figure that a function of the script would save."""
-    figures = []
-    monkeypatch.setattr(p1, "save", lambda figure, path: figures.append(figure))
-    plot(*arguments)
-    p1.plt.close("all")
-    assert len(figures) == 1
-    return figures[0].axes
+def test_images_that_are_not_to_move_are_copied():
+    x, _ = inked(20)
+    moved = p1.shifted(x, 0, np.random.default_rng(1))
+    assert np.array_equal(moved, x) and not np.shares_memory(moved, x)
 
 
-def test_curves_mark_both_halvings_and_show_what_is_below_95_percent(tmp_path, monkeypatch):
-    training, validation = np.linspace(0.1, 0.99, 50), np.linspace(0.1, 0.98, 50)
-    panels = drawn_by(p1.plot_configuration, "tanh", 0.4, training, validation, tmp_path,
-                      monkeypatch=monkeypatch)
-    for axes in panels:
-        assert halvings_in(axes) == [20.5, 40.5]
-        drawn = [line.get_ydata() for line in axes.get_lines()]
-        np.testing.assert_allclose(drawn, [100 * training, 100 * validation])
-        assert [line.get_xdata()[0] for line in axes.get_lines()] == [1, 1]
-    assert min(axes.get_ylim()[0] for axes in panels) == 0
-    rates = [float(text.get_text().split()[-1]) for axes in panels for text in axes.texts]
-    assert rates == [0.4, 0.2, 0.1]
-    places = [text.get_position()[0] for axes in panels for text in axes.texts]
-    assert 0 < places[0] < 20.5 < places[1] < 40.5 < places[2] < 51
+# Training
+
+@pytest.fixture
+def small(monkeypatch):
+    """x_train, y_train (200 rows), x_validation, y_validation (100 rows); three epochs of a small
+    network, with a halving after each."""
+    monkeypatch.setattr(p1, "EPOCHS", 3)
+    monkeypatch.setattr(p1, "HALVE_AFTER", (1, 2))
+    monkeypatch.setattr(p1, "SIZES", (784, 20, 15, 10))
+    x, y = inked(300)
+    return x[:200], y[:200], x[200:], y[200:]
 
 
-def test_the_page_has_six_panels_with_the_same_axes_and_marks_the_chosen(tmp_path, monkeypatch):
-    curves = np.linspace(0.95, 0.99, 300).reshape(6, 50)
-    panels = drawn_by(p1.plot_all_configurations, curves, curves - 0.01, 4, tmp_path,
-                      monkeypatch=monkeypatch)
-    assert [halvings_in(axes) for axes in panels] == 6 * [[20.5, 40.5]]
-    assert len({axes.get_ylim() for axes in panels}) == 1
-    bold = [axes.title.get_fontweight() == "bold" for axes in panels]
-    assert bold == [number == 4 for number in range(6)]
-    for axes, curve in zip(panels, curves):
-        np.testing.assert_allclose(axes.get_lines()[0].get_ydata(), 100 * curve)
+@pytest.fixture
+def recorded(monkeypatch):
+    """What train_epoch() and accuracy() are given and return: recorded.epochs, .validations."""
+    record = SimpleNamespace(epochs=[], validations=[])
+    train_epoch, accuracy = MLP.train_epoch, MLP.accuracy
+
+    def recorded_epoch(self, x, labels, batch_size, learning_rate):
+        share = train_epoch(self, x, labels, batch_size, learning_rate)
+        record.epochs.append((x.copy(), labels.copy(), batch_size, learning_rate, share))
+        return share
+
+    def recorded_accuracy(self, x, labels):
+        share = accuracy(self, x, labels)
+        record.validations.append((x.copy(), labels.copy(), share))
+        return share
+    monkeypatch.setattr(MLP, "train_epoch", recorded_epoch)
+    monkeypatch.setattr(MLP, "accuracy", recorded_accuracy)
+    return record
 
 
-def test_adversarial_statistics_are_those_of_the_examples(small):
+def test_each_epoch_moves_the_training_images_anew_and_validation_images_never(small, recorded):
+    x, y, x_validation, y_validation = small
+    kept = x.copy()
+    network, training, validation = p1.train("tanh", 0.4, *small)
+    steps = []
+    for moved, classes, batch_size, _, _ in recorded.epochs:
+        steps.append(steps_between(kept, moved, p1.SHIFT))
+        assert np.array_equal(classes, y) and batch_size == p1.BATCH_SIZE
+    for one, other in ((0, 1), (1, 2), (0, 2)):
+        assert (steps[one] != steps[other]).any(axis=1).mean() > 0.7
+    assert [epoch[3] for epoch in recorded.epochs] == [0.4, 0.2, 0.1]
+    assert [epoch[4] for epoch in recorded.epochs] == training
+    for images, classes, _ in recorded.validations:
+        assert np.array_equal(images, x_validation) and np.array_equal(classes, y_validation)
+    assert [looked[2] for looked in recorded.validations] == validation and len(validation) == 3
+    assert np.array_equal(x, kept)
+    right = network.forward(x_validation).argmax(axis=1) == y_validation
+    assert validation[-1] == pytest.approx(right.mean())  # after the epoch
+    assert network.epsilon == p1.EPSILON > 0
+    assert [len(b) for b in network.b[1:]] == [20, 15, 10]
+
+
+def test_validation_images_are_not_learned_from(small):
+    network, _, _ = p1.train("ReLU", 0.1, *small)
+    again, _, nothing = p1.train("ReLU", 0.1, *small[:2])
+    for W, same in zip(network.W[1:], again.W[1:]):
+        assert np.array_equal(W, same)
+    assert nothing == []
+
+
+def test_training_accuracy_is_that_of_moved_images_before_the_adversarial_step(
+        small, recorded, monkeypatch):
+    monkeypatch.setattr(p1, "EPSILON", 2.0)
     x, y, _, _ = small
-    network, _, _ = p1.train("ReLU", 0.1, x, y)
-    statistics = p1.adversarial_statistics(network, x, y)
-    before, after, first_order = [], [], []
-    for i in range(len(x)):
-        image, label = x[i:i + 1], y[i:i + 1]
-        p = network.forward(image)[0, label[0]]
-        dx = network.errors(label, lowest=0)[0][0].copy()
-        length = np.linalg.norm(dx)
-        example = image + p1.EPSILON * dx / length
-        q = network.forward(example)[0, label[0]]
-        before.append(-np.log(p))
-        after.append(-np.log(q))
-        first_order.append(p1.EPSILON * length)
-    assert statistics == pytest.approx({
-        "median_length_of_an_image": np.median(np.sqrt((x ** 2).sum(axis=1))),
-        "adversarial_cost_rise": np.mean(after) - np.mean(before),
-        "first_order_cost_rise": np.mean(first_order)}, rel=1e-3)
-    assert statistics["adversarial_cost_rise"] > 0
+    untrained, training, _ = p1.train("ReLU", 0.0, x, y)
+    plain, adversarial = untrained.accuracy(x, y), []
+    for (moved, *_), share in zip(recorded.epochs, training):
+        assert share == pytest.approx((untrained.forward(moved).argmax(axis=1) == y).mean())
+        adversarial.append(untrained.accuracy(untrained.adversarial(y), y))
+    assert plain not in training and max(adversarial) < min(training)
 
 
-@pytest.mark.parametrize("rows, printed", [([], 2), (["16"], 1)])
-def test_the_search_runs_in_its_smallest_form_and_writes_nothing(rows, printed):
-    path = ROOT / "outputs" / "p1_search.csv"
-    before = path.stat().st_mtime_ns
-    done = subprocess.run([sys.executable, ROOT / "tests" / "search_p1.py", "--quick", *rows],
-                          capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
-    assert len(lines) == printed
-    for line in lines:
-        accuracies = [float(word) for word in line.split()[-2:]]
-        assert all(0 <= accuracy <= 100 for accuracy in accuracies)
-    assert path.stat().st_mtime_ns == before
+@pytest.mark.parametrize("validation_images", [True, False])
+def test_a_training_reports_every_ten_epochs_and_at_its_end(
+        validation_images, small, capsys, monkeypatch):
+    clock = [100.0]
+
+    class TwoSecondsAnEpoch:
+        def __init__(self, *_, **__):
+            self.epoch = 0
+
+        def train_epoch(self, *_):
+            self.epoch += 1
+            clock[0] += 2
+            return self.epoch / 100
+
+        def accuracy(self, *_):
+            return self.epoch / 50
+    monkeypatch.setattr(p1, "MLP", TwoSecondsAnEpoch)
+    monkeypatch.setattr(p1, "EPOCHS", 25)
+    monkeypatch.setattr(p1.time, "perf_counter", lambda: clock[0])
+    p1.train("ReLU", 0.4, *small[:4 if validation_images else 2])
+    lines = [numbers(line) for line in capsys.readouterr().out.splitlines()]
+    expected = []
+    for epoch, seconds_left in ((10, 30), (20, 10), (25, 0)):
+        accuracies = [epoch, 2 * epoch] if validation_images else [epoch]
+        expected.append([0.4, epoch, 25, *accuracies, seconds_left])
+    assert lines == expected
+
+
+# Threads
+
+def test_threads_give_what_a_plain_loop_gives_bit_for_bit(small):
+    together = p1.train_all(*small, threads=3)
+    loop = [p1.train(*configuration, *small)[1:] for configuration in p1.CONFIGURATIONS]
+    assert np.array_equal(np.transpose(together, (1, 0, 2)), loop)
+    assert len({tuple(validation) for _, validation in loop}) == 6
+
+
+class Enough(Exception):
+    """Ends a run after its trainings."""
+
+
+@pytest.mark.parametrize("cores, at_a_time", [(1, 1), (2, 2), (64, 6)])
+def test_as_many_trainings_at_a_time_as_there_are_usable_cores(
+        cores, at_a_time, light, capsys, monkeypatch):
+    barrier = threading.Barrier(at_a_time, timeout=30)  # no fewer
+    running, most = [], []
+
+    def train(*_):
+        running.append(1)
+        most.append(len(running))
+        barrier.wait()
+        running.pop()
+        barrier.wait()
+        return None, [0.5], [0.5]
+
+    def enough(validation):
+        raise Enough
+    monkeypatch.setattr(p1, "train", train)
+    monkeypatch.setattr(p1, "choose", enough)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
+    with pytest.raises(Enough):
+        run_main(monkeypatch, p1)
+    assert max(most) == at_a_time  # and no more
+    assert numbers(capsys.readouterr().out) == [6, at_a_time]
+
+
+@pytest.mark.parametrize("cpu_count, usable", [(None, 1), (5, 5)])
+def test_usable_cores_where_a_system_does_not_say_which(cpu_count, usable, monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: cpu_count)
+    assert p1.usable_cores() == usable
+
+
+def test_an_error_in_a_training_ends_the_run(light, monkeypatch):
+    def fail(*_):
+        raise MemoryError
+    monkeypatch.setattr(p1, "train", fail)
+    with pytest.raises(MemoryError):
+        run_main(monkeypatch, p1)
+
+
+def test_ctrl_c_ends_every_training_after_its_epoch_and_leaves_the_process_alive(
+        light, small, tmp_path, monkeypatch):
+    """As in a notebook, where the next run has to be possible."""
+    threads, began = [], threading.Barrier(3, timeout=10)  # two trainings, and Ctrl-C
+
+    class Slow:
+        def __init__(self, *_, **__):
+            pass
+
+        def train_epoch(self, *_):
+            threads.append(threading.current_thread())  # once an epoch
+            began.wait()
+            p1.INTERRUPTED.wait(10)
+            return 0.5
+
+        def accuracy(self, *_):
+            return 0.5
+
+    def stop_button(_):
+        began.wait()
+        raise KeyboardInterrupt
+    earlier_outputs(1, tmp_path / "outputs")
+    monkeypatch.setattr(p1, "INTERRUPTED", threading.Event())
+    monkeypatch.setattr(p1, "train", TRAIN)
+    with monkeypatch.context() as patch:
+        patch.setattr(p1, "MLP", Slow)
+        patch.setattr(p1, "usable_cores", lambda: 2)
+        patch.setattr(p1.time, "sleep", stop_button)
+        with pytest.raises(KeyboardInterrupt):
+            run_main(patch, p1)
+    assert [thread.is_alive() for thread in threads] == [False, False]
+    assert_earlier_outputs_are_untouched(1, tmp_path / "outputs")
+
+    training, validation = p1.train_all(*small, threads=2)
+    assert training.shape == validation.shape == (6, 3)
+
+
+# The programs behind numbers that the page quotes
+
+def known_trial(trial, seed, x, y, network_class=MLP):
+    """Accuracies (%) by epoch that differ by trial, network and seed; the last ten tell."""
+    rng = np.random.default_rng([seed, *f"{trial} {network_class.__name__}".encode()])
+    return [99.9] * 40 + rng.uniform(97, 99, 10).tolist()
+
+
+@pytest.fixture(params=[search_p1, control_p1], ids=["search", "control"])
+def program(request, project, monkeypatch):
+    monkeypatch.setattr(p1, "TRAIN_FILE", project / "data" / "mnist_traindata.hdf5")
+    monkeypatch.setattr(p1, "EPOCHS", p1.EPOCHS)  # put back, whatever --quick makes of it
+    return request.param
+
+
+def test_a_program_runs_in_its_smallest_form_and_writes_nothing(
+        program, tmp_path, monkeypatch, capsys):
+    run_main(monkeypatch, program, "--quick", "--out", tmp_path)
+    accuracies = [numbers(line)[-1] for line in capsys.readouterr().out.splitlines()]
+    assert len(accuracies) == {search_p1: 2, control_p1: 5}[program]
+    assert all(0 < accuracy <= 100 for accuracy in accuracies)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_trial_is_judged_on_the_last_sixth_of_the_images(recorded, monkeypatch):
+    monkeypatch.setattr(p1, "EPOCHS", 2)
+    monkeypatch.setattr(p1, "HALVE_AFTER", (1,))
+    x, y = inked(120)
+    trial = search_p1.Trial("tanh", (8, 9), 0.2, 0.3, 2, 0.01)
+    found = search_p1.validation_accuracies(trial, 1, x, y)
+    for moved, classes, *_ in recorded.epochs:
+        steps_between(x[:100], moved, 2)
+        assert np.array_equal(classes, y[:100])
+    assert [epoch[3] for epoch in recorded.epochs] == [0.2, 0.1]
+    for images, classes, _ in recorded.validations:
+        assert np.array_equal(images, x[100:]) and np.array_equal(classes, y[100:])
+    assert found == [100 * looked[2] for looked in recorded.validations]
+
+
+def test_the_table_of_the_search(tmp_path, monkeypatch):
+    monkeypatch.setattr(search_p1, "validation_accuracies", known_trial)
+    monkeypatch.setattr(search_p1, "load_images", lambda path, count: (None, None))
+    run_main(monkeypatch, search_p1, "--out", tmp_path)
+    rows = table(tmp_path / "p1_search.csv")
+    trials = [*search_p1.DECIDING, *search_p1.OTHERS]
+    for row, trial in zip(rows, trials, strict=True):
+        means = []
+        for seed in search_p1.SEEDS[:3 if trial in search_p1.DECIDING else 2]:
+            means.append(np.mean(known_trial(trial, seed, None, None)[-10:]))
+            assert row[f"validation, seed {seed} (%)"] == f"{means[-1]:.2f}"
+        assert row["mean (%)"] == f"{np.mean(means):.2f}"
+        network = MLP((784, *trial.hidden, 10), trial.activation, np.random.default_rng(0))
+        assert int(row["weights"]) == sum(W.size for W in network.W[1:])
+        assert row["activation"] == trial.activation
+        assert row["hidden layers"] == "-".join(map(str, trial.hidden))
+        assert [float(row[header]) for header in (
+            "initial learning rate", "step", "moved by (pixels)", "L2")] == list(trial[2:])
+
+
+def test_the_table_and_the_curves_of_the_control(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(control_p1, "validation_accuracies", known_trial)
+    monkeypatch.setattr(control_p1, "load_images", lambda path, count: (None, None))
+    monkeypatch.setattr(p1, "save", lambda figure, path: figures.append(figure))
+    run_main(monkeypatch, control_p1, "--out", tmp_path)
+    p1.plt.close("all")
+    axes, = figures[0].axes
+    rows = table(tmp_path / "p1_control.csv")
+    for row, name in zip(rows, control_p1.WAYS, strict=True):
+        network_class, trial, colour = control_p1.WAYS[name]
+        curves = np.array([known_trial(trial, seed, None, None, network_class)
+                           for seed in control_p1.SEEDS])
+        images_are, step, *cells = row.values()
+        assert f"{images_are}, {step}" == name
+        means = curves[:, -10:].mean(axis=1)
+        assert cells == [f"{mean:.2f}" for mean in (*means, means.mean())]
+        np.testing.assert_allclose(curve(axes, name), curves[0])
+        of_colour = [line.get_ydata() for line in axes.get_lines() if line.get_color() == colour]
+        np.testing.assert_allclose(of_colour, curves)
+
+
+def test_a_random_step_has_the_length_and_another_direction_for_each_image():
+    x, y = inked(20)
+    network = control_p1.RandomDirection((784, 8, 10), "ReLU", np.random.default_rng(0),
+                                         epsilon=0.7)
+    network.forward(x)
+    steps = network.adversarial(y) - x
+    np.testing.assert_allclose(np.linalg.norm(steps, axis=1), 0.7, rtol=1e-3)
+    cosines = (steps @ steps.T / 0.49)[~np.eye(20, dtype=bool)]
+    assert np.abs(cosines).max() < 0.2
