@@ -172,7 +172,7 @@ def run_quick(project, number, out, *arguments, before=(), cwd=None, settings=()
         process.stdout.read(1)
         os.killpg(process.pid, signal.SIGINT)
     try:
-        output, errors = process.communicate(timeout=300)
+        output, errors = process.communicate(timeout=900)
     except subprocess.TimeoutExpired:
         process.kill()
         raise
