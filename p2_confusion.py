@@ -147,8 +147,10 @@ def most_confused_in_rows(counts, rates):
     """Part 2: Confused, with what each class is most often taken for. Both (networks, 10, 10)."""
     m = np.arange(10)
     classes = largest_mistake(counts.sum(axis=0))
+    first_rate = rates[0, m, classes]
+    mean_rate = rates.mean(axis=0)[m, classes]
     agreeing = (largest_mistake(counts) == classes).sum(axis=0)
-    return Confused(classes, rates[0, m, classes], rates.mean(axis=0)[m, classes], agreeing)
+    return Confused(classes, first_rate, mean_rate, agreeing)
 
 
 def most_confused_in_columns(counts, rates):
