@@ -217,23 +217,21 @@ def draw_layer(panels, name, network, layer, reach):
 
 
 def plot_histograms(networks, folder):
-    """A page of all histograms, and a picture for each network and layer; A and B on equal axes.
+    """A page of all histograms, and a picture for each network and layer. A and B have the same
+    bins everywhere, and on the page the same axes.
 
     networks: {"A" or "B": (initial weights, trained weights, dead units)}."""
     page, rows = plt.subplots(4, 2, figsize=(8.3, 10.5), sharex="row", sharey="row")
-    pictures = {}
+    pictures = {"p3_histograms.png": page}
     for layer, layer_rows in ((1, rows[:2]), (2, rows[2:])):
         reach = max(np.abs(layer_weights(networks[name], layer)).max() for name in "AB")
         for name, page_panels in zip("AB", layer_rows.T):
             picture, panels = plt.subplots(1, 2, figsize=(8.3, 3.8))
-            panels[0].sharey(page_panels[0])  # with the page's, and so with the other network's
-            panels[1].sharey(page_panels[1])
             draw_layer(page_panels, name, networks[name], layer, reach)
             draw_layer(panels, name, networks[name], layer, reach)
             picture.suptitle(TITLES[name])
             pictures[f"p3_hist_{name}_layer{layer}.png"] = picture
     page.suptitle(f"{TITLES['A']}        {TITLES['B']}", size=10)
-    pictures["p3_histograms.png"] = page
     for file_name, picture in pictures.items():
         bars = picture.axes[-1].get_legend_handles_labels()
         picture.legend(*bars, loc="outside lower center", ncols=3)
