@@ -22,26 +22,23 @@ EPOCHS = 3
 SAMPLES = np.arange(8.0).reshape(8, 1)  # each sample's input is its number; its target, too
 
 
-def orders_met(x, y=None, batch_size=None):
-    """Train by fit(x, y, batch_size). Returns the samples' numbers in the order of each epoch,
-    (epochs, 8)."""
-    met = []
-
+def model_that_notes(met):
+    """A compiled model that appends the number of each sample it trains on to the list `met`."""
     def squared_error(target, output):
         met.append(int(target[0, 0]))
         return (target - output) ** 2
 
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
     model.compile("sgd", squared_error, run_eagerly=True)  # eagerly: Python runs in each update
-    model.fit(x, y, batch_size, epochs=EPOCHS, verbose=0)
-    return np.reshape(met, (EPOCHS, 8))
+    return model
 
 
-def described(title, orders):
-    lines = [title]
-    for epoch, order in enumerate(orders, start=1):
-        lines.append(f"  epoch {epoch}: {order}")
-    return "\n".join(lines) + "\n"
+def lines_of(title, met):
+    """A title, and a line for each epoch: the samples in the order in which it met them."""
+    lines = title + "\n"
+    for epoch, order in enumerate(np.reshape(met, (EPOCHS, 8)), start=1):
+        lines += f"  epoch {epoch}: {order}\n"
+    return lines
 
 
 def main():
@@ -49,14 +46,18 @@ def main():
     parser.add_argument("--out", type=Path, default=OUTPUTS, help="folder for frozen_order.txt")
     arguments = parser.parse_args()
 
+    met = []
     keras.utils.set_random_seed(0)
-    orders = orders_met(SAMPLES, SAMPLES, batch_size=1)
-    text = described("set_random_seed(0), then fit() on arrays, which it shuffles:", orders)
+    model = model_that_notes(met)
+    model.fit(SAMPLES, SAMPLES, batch_size=1, shuffle=True, epochs=EPOCHS, verbose=0)
+    text = lines_of("set_random_seed(0), then fit() on arrays, which it shuffles:", met)
 
+    met = []
     keras.utils.set_random_seed(0)
+    model = model_that_notes(met)
     pipeline = tf.data.Dataset.from_tensor_slices((SAMPLES, SAMPLES)).shuffle(8, seed=0).batch(1)
-    orders = orders_met(pipeline)
-    text += described("set_random_seed(0), then fit() on a tf.data pipeline that shuffles:", orders)
+    model.fit(pipeline, shuffle=False, epochs=EPOCHS, verbose=0)  # the pipeline shuffles, not fit()
+    text += lines_of("set_random_seed(0), then fit() on a tf.data pipeline that shuffles:", met)
 
     print(text, end="")
     arguments.out.mkdir(parents=True, exist_ok=True)
