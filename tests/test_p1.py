@@ -421,7 +421,7 @@ def test_the_cost_of_an_impossible_class_is_finite():
     assert 50 < cost[1] < np.inf
 
 
-# Where a run writes, and when it does not
+# Runs that draw nothing
 
 @pytest.fixture
 def light(project, tmp_path, monkeypatch):
@@ -433,46 +433,11 @@ def light(project, tmp_path, monkeypatch):
     return prepare(monkeypatch, project, tmp_path)
 
 
-@pytest.mark.parametrize("arguments, folder", [
-    ([], "outputs"), (["--out", "told"], "told"),
-    (["--quick"], "temporary/*"), (["--quick", "--out", "told"], "told")])
-def test_a_run_writes_where_it_is_told_or_into_outputs_but_for_a_quick_one(
-        arguments, folder, light, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    run_main(monkeypatch, p1, *arguments)
-    path, = tmp_path.rglob("p1_results.json")
-    assert list(tmp_path.glob(folder)) == [path.parent]
-    results = json.loads(path.read_text(encoding="utf-8"))
-    assert results["quick"] is ("--quick" in arguments)
-
-
 def test_a_quick_run_leaves_the_test_file_closed(light, tmp_path, monkeypatch):
     run_main(monkeypatch, p1, "--quick")
     opened = [event for event in light if isinstance(event, str)]
     assert opened == ["mnist_traindata.hdf5", "mnist_traindata.hdf5"]
     assert len(light) == 9
-
-
-def test_a_missing_test_file_is_refused_before_training(light, tmp_path, monkeypatch):
-    monkeypatch.setattr(p1, "TEST_FILE", tmp_path / "nowhere.hdf5")
-    with pytest.raises(p1.DataError, match="nowhere.hdf5"):
-        run_main(monkeypatch, p1)
-    assert light == ["mnist_traindata.hdf5"] and not (tmp_path / "outputs").exists()
-
-
-def test_a_run_that_fails_in_its_last_line_leaves_earlier_outputs(
-        project, tmp_path, monkeypatch):
-    prepare(monkeypatch, project, tmp_path)
-    earlier_outputs(1, tmp_path / "outputs")
-
-    def full(*_, **__):
-        raise OSError(28, "No space left on device")
-    monkeypatch.setattr(p1, "save", lambda figure, path: path.write_text("a picture"))
-    monkeypatch.setattr(json, "dumps", full)
-    with pytest.raises(OSError, match="No space"):
-        run_main(monkeypatch, p1)
-    p1.plt.close("all")
-    assert_earlier_outputs_are_untouched(1, tmp_path / "outputs")
 
 
 # Constants, schedule, choice
@@ -660,7 +625,7 @@ class Enough(Exception):
 @pytest.mark.parametrize("cores, at_a_time", [(1, 1), (2, 2), (64, 6)])
 def test_as_many_trainings_at_a_time_as_there_are_usable_cores(
         cores, at_a_time, light, capsys, monkeypatch):
-    barrier = threading.Barrier(at_a_time, timeout=30)  # no fewer
+    barrier = threading.Barrier(at_a_time, timeout=60)  # no fewer
     running, most = [], []
 
     def train(*_):
@@ -700,7 +665,7 @@ def test_an_error_in_a_training_ends_the_run(light, monkeypatch):
 def test_ctrl_c_ends_every_training_after_its_epoch_and_leaves_the_process_alive(
         light, small, tmp_path, monkeypatch):
     """As in a notebook, where the next run has to be possible."""
-    threads, began = [], threading.Barrier(3, timeout=10)  # two trainings, and Ctrl-C
+    threads, began = [], threading.Barrier(3, timeout=60)  # two trainings, and Ctrl-C
 
     class Slow:
         def __init__(self, *_, **__):
@@ -709,7 +674,7 @@ def test_ctrl_c_ends_every_training_after_its_epoch_and_leaves_the_process_alive
         def train_epoch(self, *_):
             threads.append(threading.current_thread())  # once an epoch
             began.wait()
-            p1.INTERRUPTED.wait(10)
+            p1.INTERRUPTED.wait(60)
             return 0.5
 
         def accuracy(self, *_):
