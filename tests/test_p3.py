@@ -1,7 +1,9 @@
 """Problem 3: the networks and their training, the numbers of the table, and what a run does with
 them; the control of the optimizer and the frozen order, too."""
 import csv
+import io
 import json
+from contextlib import redirect_stdout
 from types import SimpleNamespace
 
 import control_p3
@@ -31,53 +33,65 @@ def test_networks_are_the_homeworks_and_the_controls(name, units, dropout, l2):
 
 # Training
 
-@pytest.fixture
-def images():
-    """x (600, 784), y; the first pixel numbers the image."""
+@pytest.fixture(scope="module")
+def training():
+    """B trained by train() for 20 epochs on images whose first pixel numbers them: what it met, its
+    initial weights, the model, and what was printed."""
     rng = np.random.default_rng(0)
-    x = rng.random((600, 784), dtype=np.float32)
+    x, y = rng.random((600, 784), dtype=np.float32), rng.integers(0, 10, 600)
     x[:, 0] = np.arange(600) / 600
-    return x, rng.integers(0, 10, 600)
+    seen, build, printed = [], p3.build, io.StringIO()
+    with pytest.MonkeyPatch.context() as monkeypatch, redirect_stdout(printed):
+        monkeypatch.setattr(p3, "build", lambda *network: recording(p3.tf, build(*network), seen))
+        monkeypatch.setattr(p3, "EPOCHS", 20)
+        initial, model = p3.train("B", 0, x, y)
+    return SimpleNamespace(x=x, y=y, seen=seen, initial=initial, model=model,
+                           printed=printed.getvalue())
 
 
-def test_each_epoch_trains_on_all_images_in_a_new_order(images, monkeypatch, capsys):
-    seen, build = [], p3.build
-    monkeypatch.setattr(p3, "build", lambda *network: recording(p3.tf, build(*network), seen))
-    monkeypatch.setattr(p3, "EPOCHS", 20)
-    _, model = p3.train("B", 0, *images)
-    assert_each_epoch_has_its_own_order(seen, images[0], epochs=20)
-    assert [len(minibatch) for minibatch in seen] == 20 * [128, 128, 128, 128, 88]
-    assert isinstance(model.optimizer, p3.keras.optimizers.Adam)
-    assert float(model.optimizer.learning_rate) == pytest.approx(0.001)
-    _, hidden, dropped, _ = model.layers
+def test_each_epoch_trains_on_all_images_in_a_new_order(training):
+    assert_each_epoch_has_its_own_order(training.seen, training.x, epochs=20)
+    assert [len(minibatch) for minibatch in training.seen] == 20 * [128, 128, 128, 128, 88]
+
+
+def test_adam_at_its_own_rate_trains_the_network_that_is_named(training):
+    assert isinstance(training.model.optimizer, p3.keras.optimizers.Adam)
+    assert float(training.model.optimizer.learning_rate) == pytest.approx(0.001)
+    _, hidden, dropped, _ = training.model.layers
     assert (hidden.units, dropped.rate) == (48, 0.2)
-    assert len(capsys.readouterr().out.splitlines()) == 1  # of epoch 20
+    assert hidden.kernel_regularizer.l2 == pytest.approx(1e-4)
 
 
-def test_a_line_is_printed_every_twenty_epochs(capsys):
+def test_initial_weights_are_those_of_the_seed(training):
+    p3.keras.utils.set_random_seed(0)
+    for weights, same in zip(training.initial, p3.build(*p3.NETWORKS["B"]).get_weights()):
+        assert np.array_equal(weights, same)
+
+
+def test_a_training_repeats_from_its_seed(training, monkeypatch):
+    monkeypatch.setattr(p3, "EPOCHS", 20)
+    _, model = p3.train("B", 0, training.x, training.y)
+    for weights, same in zip(training.model.get_weights(), model.get_weights()):
+        np.testing.assert_allclose(weights, same, atol=1e-5)
+
+
+def test_a_line_is_printed_every_twenty_epochs(training, capsys):
     for epoch in range(p3.EPOCHS):
         p3.print_progress(epoch, {"loss": 0.25, "accuracy": 0.75})
     twenty, forty = capsys.readouterr().out.splitlines()
     assert "20" in twenty and "40" in forty and "75" in twenty
+    assert len(training.printed.splitlines()) == 1  # nothing but that
 
 
-def test_training_repeats_from_its_seed_and_begins_where_it_says(images, monkeypatch):
-    monkeypatch.setattr(p3, "EPOCHS", 2)
-    x, y = images
-    initial, model = p3.train("B", 0, x, y)
-    _, same = p3.train("B", 0, x, y)
-    for weights, equal in zip(model.get_weights(), same.get_weights()):
-        assert np.array_equal(weights, equal)
-    p3.keras.utils.set_random_seed(0)
-    for weights, equal in zip(initial, p3.build(*p3.NETWORKS["B"]).get_weights()):
-        assert np.array_equal(weights, equal)
-
-    W1, b1, W2, b2 = model.get_weights()
+def test_accuracy_and_cross_entropy_are_without_dropout_and_penalty(training):
+    x, y = training.x, training.y
+    W1, b1, W2, b2 = training.model.get_weights()
     exponentials = np.exp(np.maximum(x @ W1 + b1, 0) @ W2 + b2)
     p = exponentials / exponentials.sum(axis=1, keepdims=True)
-    assert p3.accuracy(model, x, y) == pytest.approx((p.argmax(axis=1) == y).mean(), abs=0.004)
+    right = (p.argmax(axis=1) == y).mean()
+    assert p3.accuracy(training.model, x, y) == pytest.approx(right, abs=0.004)
     cost = -np.log(p[np.arange(600), y]).mean()
-    assert p3.cross_entropy(model, x, y) == pytest.approx(cost, rel=1e-4)
+    assert p3.cross_entropy(training.model, x, y) == pytest.approx(cost, rel=1e-4)
 
 
 # The numbers of the table
@@ -98,8 +112,8 @@ def test_rarely_inked_pixels_are_above_0_in_few_images():
 
 def test_excess_kurtosis_is_that_of_known_distributions():
     rng = np.random.default_rng(0)
-    for weights, known in ((rng.normal(3, 2, 10 ** 5), 0), (rng.uniform(-1, 5, 10 ** 5), -1.2),
-                           (rng.laplace(1, 3, 10 ** 5), 3)):
+    for weights, known in ((rng.normal(3, 2, 10 ** 6), 0), (rng.uniform(-1, 5, 10 ** 6), -1.2),
+                           (rng.laplace(1, 3, 10 ** 6), 3)):
         assert p3.excess_kurtosis(weights) == pytest.approx(known, abs=0.1)
 
 
@@ -169,7 +183,7 @@ def known_training(name, seed):
 
 @pytest.fixture(scope="module")
 def known_data(project, tmp_path_factory):
-    """1,000 images to train and 200 to validate, of which the latter alone have ink in pixel 720."""
+    """1,000 images to train and 200 to validate, of which these alone have ink in pixel 720."""
     with h5py.File(project / "data" / p3.TRAIN_FILE.name) as file:
         x, y = file["xdata"][:1300], file["ydata"][:1300]
     x[1000:, 720] = 1
