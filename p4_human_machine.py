@@ -437,6 +437,7 @@ def regularity(rows):
 
 TRAINING = {"color": "#0072B2", "label": "training"}
 VALIDATION = {"color": "#D55E00", "linestyle": "--", "label": "validation"}
+COLOURED = 0.97  # share of the weights whose colours tell them apart: a few very large ones do not
 
 
 def save(figure, path):
@@ -516,19 +517,25 @@ def by_output_weight(weights):
     return np.argsort(v, kind="stable"), (v < 0).sum()
 
 
+def draw_matrix(axes, W, limit):
+    """The weights W (20, 20) as colours: red above 0, blue below; beyond the limit no darker."""
+    axes.grid(False)
+    return axes.imshow(W, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
+
+
 def plot_weights(weights, folder):
     """The submitted network: output weights, biases and the matrix, neurons sorted by their output
     weight, under the model's own numbers."""
     W, b, v, _ = weights
     order, negative = by_output_weight(weights)
-    limit = np.abs(W).max()
+    limit = np.quantile(np.abs(W), COLOURED)
     figure, (output, bias, matrix) = plt.subplots(3, 1, figsize=(8.3, 7), height_ratios=[1, 1, 4],
                                                   sharex=True)
     output.bar(range(HIDDEN), v[order, 0], color="0.5")
     output.set_ylabel("output weight")
     bias.bar(range(HIDDEN), b[order], color="0.5")
     bias.set_ylabel("bias")
-    image = matrix.imshow(W[:, order], cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
+    image = draw_matrix(matrix, W[:, order], limit)
     matrix.set_xticks(range(HIDDEN), order + 1)
     matrix.set_yticks(range(INPUTS), range(1, INPUTS + 1), size=9)
     matrix.set(xlabel="hidden neuron", ylabel="input position")
@@ -539,7 +546,7 @@ def plot_weights(weights, folder):
         axes.axhline(0, color="black", linewidth=0.8)
     output.set_title("speak for the machine", loc="left", size=10)
     output.set_title("speak for a human", loc="right", size=10)
-    figure.colorbar(image, ax=(output, bias, matrix), aspect=40,
+    figure.colorbar(image, ax=(output, bias, matrix), aspect=40, extend="both",
                     label="weight from input to hidden neuron")
     save(figure, folder / "p4_weights.png")
 
@@ -547,14 +554,13 @@ def plot_weights(weights, folder):
 def plot_weights_folds(models, folder):
     """The matrices of all folds' networks on one scale, each sorted as in plot_weights()."""
     all_weights = [model.get_weights() for model in models]
-    limit = max(np.abs(weights[0]).max() for weights in all_weights)
-    figure, panels = plt.subplots(1, len(models), figsize=(8.3, 2.4), sharey=True)
+    limit = np.quantile(np.abs([weights[0] for weights in all_weights]), COLOURED)
+    figure, panels = plt.subplots(1, len(models), figsize=(8.3, 2.3), sharey=True)
     for fold, (axes, weights) in enumerate(zip(panels, all_weights)):
         order, negative = by_output_weight(weights)
-        axes.imshow(weights[0][:, order], cmap="RdBu_r", vmin=-limit, vmax=limit)
+        draw_matrix(axes, weights[0][:, order], limit)
         axes.axvline(negative - 0.5, color="black", linewidth=1.5)
         axes.set(xticks=[], yticks=[])
-        axes.grid(False)
         axes.set_title(f"fold {fold + 1}", size=10)
     panels[0].set_ylabel("input position")
     figure.supxlabel("hidden neurons; right of the line: those that speak for a human", size=10)
