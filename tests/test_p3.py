@@ -83,7 +83,7 @@ def test_a_line_is_printed_every_twenty_epochs(training, capsys):
     assert len(training.printed.splitlines()) == 1  # nothing but that
 
 
-def test_accuracy_and_cross_entropy_are_without_dropout_and_penalty(training):
+def test_accuracy_and_cross_entropy_are_without_dropout_and_penalty(training, capsys):
     x, y = training.x, training.y
     W1, b1, W2, b2 = training.model.get_weights()
     exponentials = np.exp(np.maximum(x @ W1 + b1, 0) @ W2 + b2)
@@ -92,6 +92,7 @@ def test_accuracy_and_cross_entropy_are_without_dropout_and_penalty(training):
     assert p3.accuracy(training.model, x, y) == pytest.approx(right, abs=0.004)
     cost = -np.log(p[np.arange(600), y]).mean()
     assert p3.cross_entropy(training.model, x, y) == pytest.approx(cost, rel=1e-4)
+    assert capsys.readouterr().out == ""  # no progress bars
 
 
 # The numbers of the table
