@@ -1,6 +1,6 @@
 """Problem 1: a multilayer perceptron for MNIST, trained by backpropagation written out in numpy.
 
-    python p1_numpy_mlp.py      (about 6 minutes on two cores)
+    python p1_numpy_mlp.py      (about 8 minutes on two cores)
 
 Trains six configurations (two activations, three initial learning rates) for 50 epochs on 50,000
 images, chooses the one with the best accuracy on 10,000 validation images, trains it afresh on all
@@ -15,9 +15,8 @@ Writes outputs/p1_curves.png, p1_curve_<activation>_lr<rate>.png, p1_configurati
 Prints a line for each training every ten epochs, and at the end
 
     chosen: ReLU, 0.4; trained afresh on all 60,000 images:
-    ReLU, 0.4: epoch 10 of 50, training 97.86%, 62 s left
-    ...
-    mnist_testdata.hdf5: 99.07% right (9,907 of 10,000)
+    ReLU, 0.4: epoch 50 of 50, training 99.70%, 0 s left
+    mnist_testdata.hdf5: 99.40% right (9,940 of 10,000)
     outputs: outputs
 """
 import argparse
@@ -57,7 +56,7 @@ TRAIN_FILE = FOLDER / "data" / "mnist_traindata.hdf5"
 TEST_FILE = FOLDER / "data" / "mnist_testdata.hdf5"
 
 TRAIN_IMAGES, VALIDATION_IMAGES = 50_000, 10_000  # part (a): the first and the last of the file
-SIZES = (784, 300, 300, 10)  # part (b); for others, and other EPSILON, see outputs/p1_search.csv
+SIZES = (784, 400, 300, 10)  # part (b); for others, and other EPSILON, see outputs/p1_search.csv
 ACTIVATIONS = ("ReLU", "tanh")  # part (c)
 LEARNING_RATES = (0.4, 0.2, 0.1)  # part (e), initial ones
 BATCH_SIZE = 100  # part (f): 500 updates in an epoch
@@ -113,8 +112,7 @@ def train(activation, initial_learning_rate, x, y, x_validation=None, y_validati
         if INTERRUPTED.is_set():
             break
         learning_rate = learning_rate_of(initial_learning_rate, epoch)
-        moved = shifted(x, SHIFT, rng)
-        training.append(network.train_epoch(moved, y, BATCH_SIZE, learning_rate))
+        training.append(network.train_epoch(shifted(x, SHIFT, rng), y, BATCH_SIZE, learning_rate))
         if x_validation is not None:
             validation.append(network.accuracy(x_validation, y_validation))
 

@@ -3,10 +3,11 @@
     python tests/experiments/control_p1.py            (about 9 minutes on two cores)
     python tests/experiments/control_p1.py --quick    (seconds, little data, writes nothing)
 
-Five ways to train, two seeds each: ReLU, initial learning rate 0.2, all else as in problem 1. On
-images as they are: plain, with a step of length 1 in a random direction, and with the adversarial
-step of length 1. On images moved by a pixel: without and with the adversarial step. Each is judged
-on validation images after every epoch; the test file is not opened.
+Five ways to train, two seeds each: 784-300-300-10, ReLU, initial learning rate 0.2, epochs and
+halvings as in problem 1. On images as they are: plain, with a step of length 1 in a
+random direction, and with the adversarial step of length 1. On images moved by a pixel: without and
+with the adversarial step. Each is judged on validation images after every epoch; the test file is
+not opened.
 
 Writes outputs/p1_control.csv (the last ten epochs) and outputs/p1_control.png (all epochs).
 """

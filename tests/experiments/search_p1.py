@@ -3,11 +3,11 @@
     python tests/experiments/search_p1.py            (about 40 minutes on two cores)
     python tests/experiments/search_p1.py --quick    (seconds, little data, writes nothing)
 
-Each row of TRIALS trains on the first 50,000 images and is judged on the last 10,000 by its mean
-accuracy (%) over the last ten of 50 epochs. The seeds are not those of the script: two for each
-row, three for the rows that decide. The halvings of the learning rate, the minibatches and the
-epochs are those of p1_numpy_mlp.py. The rule for the size of the network: the fewest weights within
-0.1 points of the best. The test file is not opened.
+Each trial trains on the first 50,000 images and is judged on the last 10,000 by its mean accuracy
+(%) over the last ten of 50 epochs. The seeds are not those of the script: two for each trial, three
+for those that decide. The halvings of the learning rate, the minibatches and the epochs are those
+of p1_numpy_mlp.py. The rule for the size of the network: the fewest weights within 0.05 points of
+the best. The test file is not opened.
 """
 import argparse
 import csv
@@ -52,8 +52,6 @@ OTHERS = (  # two seeds
     Trial("tanh", (300, 300), 0.4, 0.8, 1),
     Trial("tanh", (300, 300), 0.2, 0.8, 1),
     Trial("tanh", (300, 300), 0.1, 0.8, 1),
-    Trial("ReLU", (512, 256), 0.2, 0.8, 1),
-    Trial("ReLU", (512, 256), 0.4, 1.0, 1),
     Trial("ReLU", (300, 300), 0.4, 0.8, 2),       # moved by up to two pixels
     Trial("ReLU", (300, 300), 0.4),               # plain SGD
     Trial("ReLU", (300, 300), 0.4, shift=1),      # moved alone
