@@ -226,10 +226,6 @@ def runs(project, tmp_path_factory):
         earlier_outputs(number, out)
         submit(number, kind, out=out, **options)
 
-    other_year = write_sequences(tmp_path_factory.mktemp("other") / "other.hdf5", 300, (0, 1))
-    submit(4, "other year", "--data", other_year)
-    course = write_sequences(tmp_path_factory.mktemp("course") / "course.hdf5", 300)
-    submit(4, "course", "--data", course, "--rows-per-person", 25)
     settings = settings_of_a_stranger(tmp_path_factory.mktemp("stranger"))
     for number in sorted(SCRIPTS, reverse=True):
         submit(number, "first", cwd=tmp_path_factory.mktemp("another directory"))

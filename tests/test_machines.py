@@ -1,15 +1,11 @@
 """Other people's machines: their settings change no result, and end no run."""
-import importlib
 import io
-import os
 import re
 import sys
 
 import matplotlib
 import pytest
 from conftest import OUTPUTS, ROOT, SCRIPTS, contents, run_file
-
-import p1_numpy_mlp as p1
 
 every_script = pytest.mark.parametrize("number", SCRIPTS)
 
@@ -52,14 +48,3 @@ def test_a_script_runs_where_a_notebook_was_first(number, monkeypatch, tmp_path)
                     tmp_path / "a file")
     assert line.startswith("error:") and "a file" in line
     assert matplotlib.get_backend().lower() == "agg"
-
-
-def test_trainings_share_the_cores_that_may_be_used(monkeypatch):
-    """A cluster's share, and a system that does not tell."""
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3, 5}, raising=False)
-    monkeypatch.setattr(os, "cpu_count", lambda: 64)
-    assert p1.usable_cores() == 2
-    monkeypatch.delattr(os, "sched_getaffinity")
-    assert p1.usable_cores() == 64
-    monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert p1.usable_cores() == 1

@@ -4,17 +4,14 @@ import importlib
 import json
 import sys
 import tempfile
-import threading
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 from conftest import (DATA, OUTPUTS, ROOT, SCRIPTS, assert_earlier_outputs_are_untouched, contents,
                       earlier_outputs, posix, run_file, run_main, write_sequences)
 from matplotlib.figure import Figure
 
-import p1_numpy_mlp as p1
 from data.loader import DataError
 
 every_script = pytest.mark.parametrize("number", SCRIPTS)
@@ -177,28 +174,6 @@ def test_ctrl_c_ends_a_run_with_one_line_also_amid_its_threads(runs):
     line, = run.errors
     assert run.status == 1 and line.startswith("interrupted")
     assert_earlier_outputs_are_untouched(1, run.out)
-
-
-def test_ctrl_c_ends_threads_after_the_epoch_that_runs(monkeypatch):
-    """Two trainings run, two wait: neither goes on to its last epoch."""
-    monkeypatch.setattr(p1, "INTERRUPTED", threading.Event())
-    monkeypatch.setattr(p1, "CONFIGURATIONS", p1.CONFIGURATIONS[:4])
-    monkeypatch.setattr(p1, "SIZES", (784, 10, 10))
-    monkeypatch.setattr(p1, "EPOCHS", 1000)
-    epochs = []
-
-    def train_epoch(*_):
-        epochs.append(1)
-        return 0.5
-
-    def sleep(seconds):
-        raise KeyboardInterrupt
-    monkeypatch.setattr(p1.MLP, "train_epoch", train_epoch)
-    monkeypatch.setattr(p1.time, "sleep", sleep)
-    x, y = np.zeros((100, 784), np.float32), np.zeros(100, int)
-    with pytest.raises(KeyboardInterrupt):
-        p1.train_all(x, y, x, y, threads=2)
-    assert len(epochs) < 1000
 
 
 # Earlier outputs
