@@ -59,7 +59,7 @@ def test_p1_right_test_images_are_those_of_the_network():
     x, y = load_images(p1.TEST_FILE)
     right = int((network.probabilities(x).argmax(axis=1) == y).sum())
     assert abs(right - results["test_right"]) <= 1 and results["test_images"] == len(x)
-    assert results["test_accuracy"] == results["test_right"] / results["test_images"] > 0.985
+    assert results["test_accuracy"] == results["test_right"] / results["test_images"] > 0.99
 
 
 def test_p1_tables_agree_and_the_choice_follows_from_them():
@@ -68,13 +68,13 @@ def test_p1_tables_agree_and_the_choice_follows_from_them():
     assert len(configurations) == 6 and len(epochs) == 50
     for row in configurations:
         name = f"{row['activation']} {row['initial learning rate']}"
-        for part in ("training", "validation"):
-            assert row[f"{part} accuracy (%)"] == epochs[-1][f"{name}, {part} (%)"]
+        assert row["training accuracy, moved images (%)"] == epochs[-1][f"{name}, training (%)"]
+        assert row["validation accuracy (%)"] == epochs[-1][f"{name}, validation (%)"]
         last_ten = np.mean([float(epoch[f"{name}, validation (%)"]) for epoch in epochs[-10:]])
         given = float(row["validation accuracy, mean of last ten epochs (%)"])
         assert given == pytest.approx(last_ten, abs=0.006) and given > 90
     best = max(configurations, key=lambda row: float(row["validation accuracy (%)"]))
-    assert 98 < float(best["validation accuracy (%)"]) < 99.5
+    assert 98.8 < float(best["validation accuracy (%)"]) < 99.8
     assert best["activation"] == results["activation"]
     assert float(best["initial learning rate"]) == results["initial_learning_rate"]
 
@@ -186,65 +186,56 @@ def test_p4_weights_are_those_of_the_model(folder):
 
 
 @both_files
-def test_p4_submitted_setting_has_the_lowest_validation_cross_entropy(folder):
+def test_p4_submitted_network_has_the_lowest_validation_cross_entropy_or_nearly_so(folder):
     results = results_of(4, folder)
-    settings = {row["setting"]: row for row in table("p4_settings.csv", folder)}
+    settings = {row["20-20-1, trained with"]: row for row in table("p4_settings.csv", folder)}
     entropies = [float(row["validation cross-entropy"]) for row in settings.values()]
     submitted = settings[results["submitted"]]
-    assert len(settings) >= 6
-    assert float(submitted["validation cross-entropy"]) == min(entropies) < np.log(2)
+    assert len(settings) == len(p4.SETTINGS) + 1
+    assert float(submitted["validation cross-entropy"]) < min(entropies) + p4.CLOSE + 0.0001
+    assert min(entropies) < np.log(2)
     accuracy = 100 * results["validation_accuracy"]
     assert float(submitted["validation accuracy (%)"]) == pytest.approx(accuracy, abs=0.06)
 
 
 @both_files
-def test_p4_relations_between_presses_say_more_than_the_presses(folder):
-    results_of(4, folder)
-    gains = {row["features"]: float(row["gain over raw presses (points)"])
-             for row in table("p4_features.csv", folder)}
-    assert gains["raw presses"] == 0
-    assert gains["products at lags 1 to 10"] > 1.5
-    assert gains["counts of 4-grams"] > 1.5
-    assert gains["convolution on raw presses"] > 1
-
-
-@both_files
-def test_p4_shares_of_singles_and_pairs_leave_room_for_the_rest(folder):
+def test_p4_taught_network_is_submitted_and_does_not_over_fit(folder):
     results = results_of(4, folder)
-    singles = np.array(results["share_of_single_presses_in_each_network"])
-    pairs = np.array(results["share_of_pairs_in_each_network"])
-    assert len(singles) == len(pairs) == 5
-    assert (singles >= 0).all() and (pairs > 0.3).all() and (singles + pairs <= 1).all()
+    assert results["submitted"] == p4.TAUGHT
+    taught = table("p4_settings.csv", folder)[-1]
+    gap = float(taught["training accuracy (%)"]) - float(taught["validation accuracy (%)"])
+    assert gap < 3
 
 
 @both_files
-def test_p4_people_alternate_in_the_data_and_in_every_network(folder):
-    """Equal neighbours speak for the machine, and are rarer among people."""
+def test_p4_shared_weights_and_squares_tell_more_than_single_weights_and_pairs(folder):
     results_of(4, folder)
-    lag_1, *_ = numbers("p4_lags.csv", folder)
-    human, _, machine, *networks = lag_1
-    assert human < machine and max(networks) < 0
+    entropy = {row["input"] if row["network"] == "logistic regression" else row["network"]:
+               float(row["validation cross-entropy"]) for row in table("p4_networks.csv", folder)}
+    assert entropy["convolution"] < entropy["20-20-1, taught"] < entropy["20-20-1"]
+    products, squares, both = (entropy[name] for name in p4.FEATURES)
+    assert both < squares < products
 
 
 @both_files
-def test_p4_rates_of_all_patterns_add_up(folder):
+def test_p4_shares_are_ordered_and_leave_room_for_higher_orders(folder):
     results_of(4, folder)
-    patterns = table("p4_patterns.csv", folder)
-    assert [row["pattern"] for row in patterns] == [f"{code:04b}" for code in range(16)]
-    human, _, machine = numbers("p4_patterns.csv", folder).sum(axis=0)
-    assert human == pytest.approx(100, abs=0.1) and machine == pytest.approx(100, abs=0.1)
-
-
-@both_files
-def test_p4_more_rows_of_a_person_tell_more(folder):
-    results_of(4, folder)
-    rows = numbers("p4_rows.csv", folder)
-    for right in (rows[:, 1], rows[:, 3]):
-        assert right[-1] > right[0] + 5
+    rows = table("p4_shares.csv", folder)
+    for row in rows:
+        means = []
+        for presses in ("singles", "pairs", "threes", "fours"):
+            mean = float(row[f"{presses} (%)"])
+            least, most = float(row[f"{presses}: least (%)"]), float(row[f"{presses}: most (%)"])
+            assert 0 <= least <= mean <= most <= 100
+            means.append(mean)
+        assert sum(means) <= 100.2  # four rounded numbers
+    fours = {row["network"]: float(row["fours (%)"]) for row in rows}
+    assert fours["convolution"] > fours["20-20-1, taught"] > fours["20-20-1"]
+    assert fours["their ten squares"] > 80
 
 
 def test_p4_outputs_of_the_course_are_of_its_file_split_by_students():
     results = results_of(4, COURSE)
     assert (results["human_rows"], results["machine_rows"]) == (5100, 5100)
     assert (results["split_by"], results["people"]) == ("people", 204)
-    assert 0.54 < results["validation_accuracy"] < 0.62
+    assert 0.59 < results["validation_accuracy"] < 0.64
