@@ -33,7 +33,7 @@ def test_help_is_given_without_docstrings(number, monkeypatch, capsys):
     code = compile(path.read_text(encoding="utf-8"), path, "exec", optimize=2)
     monkeypatch.setattr(sys, "argv", [str(path), "--help"])
     with pytest.raises(SystemExit) as end:
-        exec(code, {"__name__": "__main__", "__file__": str(path)})
+        exec(code, {"__name__": "__main__", "__file__": str(path), "__doc__": None})
     assert end.value.code == 0 and "--quick" in capsys.readouterr().out
 
 
