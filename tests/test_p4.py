@@ -6,6 +6,7 @@ import io
 import json
 from itertools import combinations, product
 from math import comb, prod
+from pathlib import Path
 from typing import NamedTuple
 
 import control_p4
@@ -212,6 +213,16 @@ def sequences(human_rows, machine_rows, person=None):
     return SequenceData(x[:human_rows], x[human_rows:], (-1, 1), person, "a test")
 
 
+def little_file(path, human, machine, coding=(-1, 1), people=None):
+    """write_sequences() with classes of different sizes."""
+    write_sequences(path, max(human, machine), coding)
+    with h5py.File(path) as file:
+        datasets = {"human": file["human"][:human], "machine": file["machine"][:machine]}
+    if people:
+        datasets["person"] = np.arange(human) % people
+    return write(path, **datasets)
+
+
 def test_rows_of_a_person_are_numbered_and_machine_rows_dealt_out_in_proportion():
     names = np.array([7, 7, 7, 7, 3, 3, 9, 9, 40, 40, 5, 5, 7, 7, 7, 7])
     data = sequences(16, 8, names)
@@ -283,16 +294,6 @@ def test_the_smallest_files_that_are_taken(people, rows_per_person, tmp_path):
     path = little_file(tmp_path / "f.hdf5", 100, 100, people=people)
     data = p4.load(path, rows_per_person)
     assert len(data.human) == len(data.machine) == 100
-
-
-def little_file(path, human, machine, coding=(-1, 1), people=None):
-    """write_sequences() with classes of different sizes."""
-    write_sequences(path, max(human, machine), coding)
-    with h5py.File(path) as file:
-        datasets = {"human": file["human"][:human], "machine": file["machine"][:machine]}
-    if people:
-        datasets["person"] = np.arange(human) % people
-    return write(path, **datasets)
 
 
 @pytest.mark.parametrize("arguments, named", [
@@ -496,7 +497,7 @@ class Training(NamedTuple):
 
 class Run(NamedTuple):
     """What a run did, and what is known of its networks."""
-    out: object
+    out: Path
     trainings: list
     printed: str
     figures: dict    # by the name of their file
@@ -506,52 +507,52 @@ class Run(NamedTuple):
     log_odds: dict   # by name: (folds, rows)
 
 
-def a_run(path, out, sizes, *arguments):
-    """p4's main() with known networks. Ten presses of the 20 are fixed in "all" rows."""
-    trainings, figures, printed = [], {}, io.StringIO()
-    all_rows = p4.all_rows
+def fake(patch, sizes):
+    """Let p4 not train, and ask networks about 1,024 of all rows. Returns a list that fills with
+    its trainings, and a dictionary with its figures by the name of their file."""
+    trainings, figures, all_rows = [], {}, p4.all_rows
 
-    def few_rows(coding):
-        return all_rows(coding)[::2 ** 10]
-
-    def known_train(model, setting, seed, *arrays):
-        of_convolution = len(model.get_weights()) == 6
-        assert of_convolution == (setting == TEACHING)
-        name = "convolution"
-        if not of_convolution:
-            name, = (name for name, its_setting in SETTINGS.items() if its_setting == setting)
-        return note(name, model, seed, arrays, None, None)
-
-    def known_teach(model, teacher, seed, x, y, x_validation, y_validation, every_row):
-        return note(p4.TAUGHT, model, seed, (x, y, x_validation, y_validation),
-                    teacher.get_weights(), every_row)
-
-    def note(name, model, seed, arrays, teacher, every_row):
+    def become_known(name, model, seed, arrays, teacher=None, every_row=None):
         fold = sum(training.name == name for training in trainings)
         trainings.append(Training(name, seed, model.get_weights(), arrays, teacher, every_row))
         model.set_weights(known_weights(name, fold, sizes[name]))
         return history_of(name, fold)
 
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
-        patch.setattr(p4, "train", known_train)
-        patch.setattr(p4, "teach", known_teach)
-        patch.setattr(p4, "all_rows", few_rows)
-        patch.setattr(p4, "save", lambda figure, path: figures.update({path.name: figure}))
-        patch.setattr(p4, "SETTINGS", SETTINGS)
-        patch.setattr(p4, "TEACHING", TEACHING)
-        run_main(patch, p4, "--data", path, "--out", out, *arguments)
-        p4.plt.close("all")
+    def known_train(model, setting, seed, *arrays):
+        name = "convolution"
+        if setting != TEACHING:
+            name, = (name for name in SETTINGS if SETTINGS[name] == setting)
+        return become_known(name, model, seed, arrays)
 
-    data = p4.load_sequences(path)
-    rows_per_person = int(arguments[-1]) if "--rows-per-person" in arguments else None
-    rows = p4.rows_of(data, rows_per_person)
+    def known_teach(model, teacher, seed, x, y, x_validation, y_validation, every_row):
+        arrays = x, y, x_validation, y_validation
+        return become_known(p4.TAUGHT, model, seed, arrays, teacher.get_weights(), every_row)
+    patch.setattr(p4, "train", known_train)
+    patch.setattr(p4, "teach", known_teach)
+    patch.setattr(p4, "all_rows", lambda coding: all_rows(coding)[::2 ** 10])
+    patch.setattr(p4, "save", lambda figure, path: figures.update({path.name: figure}))
+    patch.setattr(p4, "SETTINGS", SETTINGS)
+    patch.setattr(p4, "TEACHING", TEACHING)
+    return trainings, figures
+
+
+def a_run(path, out, sizes, *options, rows_per_person=None):
+    """p4's main() with known networks."""
+    if rows_per_person:
+        options = *options, "--rows-per-person", rows_per_person
+    printed = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+        trainings, figures = fake(patch, sizes)
+        run_main(patch, p4, "--data", path, "--out", out, *options)
+        p4.plt.close("all")
+        data = p4.load_sequences(path)
+        rows, every_row = p4.rows_of(data, rows_per_person), p4.all_rows(data.coding)
+        folds = p4.FOLDS
     weights, log_odds = {}, {}
     for name, size in sizes.items():
-        folds = sum(training.name == name for training in trainings)
         weights[name] = [known_weights(name, fold, size) for fold in range(folds)]
-        log_odds[name] = np.array([said(w, rows.x) for w in weights[name]])
-    return Run(out, trainings, printed.getvalue(), figures, rows, few_rows(data.coding), weights,
-               log_odds)
+        log_odds[name] = np.array([said(of_fold, rows.x) for of_fold in weights[name]])
+    return Run(out, trainings, printed.getvalue(), figures, rows, every_row, weights, log_odds)
 
 
 @pytest.fixture(scope="module")
@@ -861,18 +862,20 @@ def test_model_file_is_the_submitted_network_of_the_first_fold(run):
     assert_model_file(run.out / "p4_model.hdf5", weights, TEACHING, [-1, 1])
 
 
-@pytest.mark.parametrize("option, people, split_by", [
-    (["--rows-per-person", "25"], 10, "people"), ([], 250, "rows")])
+@pytest.mark.parametrize("rows_per_person, people, split_by", [
+    (25, 10, "people"), (None, 250, "rows")])
 def test_a_setting_is_submitted_where_teaching_is_worse(
-        option, people, split_by, monkeypatch, tmp_path):
+        rows_per_person, people, split_by, monkeypatch, tmp_path):
     """On a file of the other coding, in blocks of one person's rows or without people; --quick has
     one setting and two folds."""
     monkeypatch.setitem(SETTINGS, "Adam", p4.Setting("RMSprop", 0.02, l1=0.01))
     path = little_file(tmp_path / "other.hdf5", 250, 200, (0, 1))
     sizes = {"Adam": 0.02, "convolution": 0.01, p4.TAUGHT: 0.5}
-    run = a_run(path, tmp_path / "out", sizes, "--quick", *option)
+    run = a_run(path, tmp_path / "out", sizes, "--quick",
+                rows_per_person=rows_per_person)
     results = json.loads((run.out / "p4_results.json").read_text(encoding="utf-8"))
-    right, *_ = judged(run.log_odds["Adam"], run.rows._replace(fold=run.rows.fold % 2))
+    right, *_ = judged(run.log_odds["Adam"], run.rows)
+    assert results["validation_accuracy"] == pytest.approx(right.mean())
     assert {"quick": True, "submitted": "Adam", "best_setting": "Adam", "coding": [0, 1],
             "people": people, "split_by": split_by, "guess": 250 / 450}.items() <= results.items()
     assert_model_file(run.out / "p4_model.hdf5", run.weights["Adam"][0], SETTINGS["Adam"], [0, 1])
@@ -886,7 +889,7 @@ def test_a_setting_is_submitted_where_teaching_is_worse(
 @pytest.mark.parametrize("setting", [
     p4.Setting("Adam", 0.01, l1=0.01), p4.Setting("SGD", 0.02, l2=0.02),
     p4.Setting("RMSprop", 0.03)], ids=lambda setting: setting.optimizer)
-def test_model_loads_compiled_predicts_and_trains_on(setting, tmp_path):
+def test_model_loads_compiled_predicts_and_trains_on(setting, eagerly, tmp_path):
     weights = random_weights(0, size=0.1)
     p4.write_model(tmp_path / "m.hdf5", weights, setting, (-1, 1))
     model = p4.keras.models.load_model(tmp_path / "m.hdf5")
