@@ -36,11 +36,12 @@ from pathlib import Path
 os.environ.update(
     OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1",
     VECLIB_MAXIMUM_THREADS="1",  # trainings share the cores, so each gets one thread of BLAS
+    MPLBACKEND="Agg",  # draw into files, without a screen
     HDF5_USE_FILE_LOCKING="FALSE")  # network folders may refuse locks
 
 import h5py
 import matplotlib
-matplotlib.use("Agg")  # draw into files, without a screen, also where a notebook was first
+matplotlib.use("Agg")  # also where a notebook has imported matplotlib before
 import matplotlib.pyplot as plt
 import numpy as np
 

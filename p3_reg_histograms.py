@@ -34,10 +34,11 @@ os.environ.update(
     CUDA_VISIBLE_DEVICES="-1", TF_ENABLE_ONEDNN_OPTS="0",  # so that equal runs give equal numbers
     KERAS_BACKEND="tensorflow", TF_USE_LEGACY_KERAS="0",
     KERAS_HOME=os.devnull,  # no keras.json is read or written
+    MPLBACKEND="Agg",  # draw into files, without a screen
     HDF5_USE_FILE_LOCKING="FALSE")  # network folders may refuse locks
 
 import matplotlib
-matplotlib.use("Agg")  # draw into files, without a screen, also where a notebook was first
+matplotlib.use("Agg")  # also where a notebook has imported matplotlib before
 import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
