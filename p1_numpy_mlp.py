@@ -138,10 +138,10 @@ def train_all(x, y, x_validation, y_validation, threads):
     INTERRUPTED.clear()
     with ThreadPoolExecutor(threads) as pool:
         futures = []
-        for activation, initial_learning_rate in CONFIGURATIONS:
-            futures.append(pool.submit(train, activation, initial_learning_rate,
-                                       x, y, x_validation, y_validation))
         try:
+            for activation, initial_learning_rate in CONFIGURATIONS:
+                futures.append(pool.submit(train, activation, initial_learning_rate,
+                                           x, y, x_validation, y_validation))
             while not all(future.done() for future in futures):
                 time.sleep(0.2)  # Windows hears Ctrl-C between two sleeps, but not in result()
         except KeyboardInterrupt:
