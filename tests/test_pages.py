@@ -149,7 +149,7 @@ def test_stands_compares_to_the_decimals_shown():
 
 # Settings, and numbers that are no results.
 SETTINGS = [
-    *range(21), 25, 30, 40, 48, 50, 80, 95, 100, 128, 200, 256, 300, 400, 500, 512, 600, 784,
+    *range(21), 25, 29, 30, 40, 48, 50, 80, 95, 100, 128, 200, 256, 300, 400, 500, 512, 600, 784,
     10_000, 50_000, 60_000, 2 ** 20, 2020, 2015, 9.5, 0.05, 0.1, 0.2, 0.3, 0.4, 0.8, 0.9, 0.0001, 0.001,
     0.003, 2.2, 2.15, 3.15]
 
@@ -164,10 +164,12 @@ def row_of(name, **cells):
 
 
 def search(**cells):
-    """Mean validation accuracy (%) of a trial of problem 1 with ReLU, 300-300 and 0.4."""
+    """Validation accuracy (%) of a trial of problem 1 with ReLU, 300-300 and 0.4: the mean of the
+    two seeds that all trials have."""
     plain = {"activation": "ReLU", "hidden layers": "300-300", "initial learning rate": "0.4",
              "step": "0.0", "moved by (pixels)": "0", "L2": "0.0"}
-    return float(row_of("p1_search.csv", **{**plain, **cells})["mean (%)"])
+    row = row_of("p1_search.csv", **{**plain, **cells})
+    return (float(row["validation, seed 1 (%)"]) + float(row["validation, seed 2 (%)"])) / 2
 
 
 def derived_in_problem_1():
