@@ -1,6 +1,6 @@
 """Problem 4: did a human or a machine write these 20 bits? A small MLP, and what it looks at.
 
-    python p4_human_machine.py                          (about 5 minutes on two cores)
+    python p4_human_machine.py                          (about 4 minutes on two cores)
     python p4_human_machine.py --data FILE --out DIR    (another year's file: {0,1} or {-1,+1})
     python p4_human_machine.py --try 01101... 10011...  (20 bits of yours, judged by the network)
 
