@@ -475,7 +475,7 @@ def plot_overfitting(adam, untaught, name, human_share, folder):
     """Accuracy and cross-entropy against epochs, means of the folds: Adam alone, and the setting of
     that name. adam, untaught: Keras' histories; human_share: of the rows, for a guess."""
     figure, panels = plt.subplots(2, 2, figsize=(8.3, 5.4), sharex=True, sharey="row")
-    columns = ((0, adam, "Adam alone"), (1, untaught, f"{name} (the best setting)"))
+    columns = ((0, adam, "Adam alone"), (1, untaught, name))
     for column, histories, title in columns:
         upper, lower = panels[:, column]
         for axes, key, scale in ((upper, "accuracy", 100), (lower, "binary_crossentropy", 1)):
@@ -507,7 +507,7 @@ def plot_regularity(rows, folder):
     axes.plot(places, 100 * machine, "o", color="black", markersize=4, label="machine rows")
     axes.plot(places, 100 * ways / ways.sum(), color="#D55E00", label="a coin (exact)")
     axes.set(xlabel="neighbours that differ, of 19", ylabel="rows (%)", xticks=places)
-    axes.set_title("How often the side changes in a row of 20 presses", size=10)
+    axes.set_title("How often neighbours differ in a row of 20 presses", size=10)
     axes.legend()
     save(figure, folder / "p4_regularity.png")
 
