@@ -311,6 +311,11 @@ def test_arguments_that_make_no_sense_are_refused(
     assert [entry.name for entry in tmp_path.iterdir()] == ["f.hdf5"]
 
 
+def test_a_row_of_each_person_is_a_block_too(monkeypatch):
+    monkeypatch.setattr(p4.sys, "argv", ["p4", "--rows-per-person", "1"])
+    assert p4.read_arguments().rows_per_person == 1
+
+
 # How many presses at a time
 
 @every_coding
@@ -770,7 +775,8 @@ def test_submitted_matrix_is_printed_and_written(run):
     W = run.weights[p4.TAUGHT][0][0]
     text = (run.out / "p4_weights.txt").read_text(encoding="utf-8")
     assert text == p4.matrix_text(W) + "\n" and text in run.printed
-    rows = [list(row.values()) for row in table(run.out / "p4_weights.csv")]
+    header, *rows = csv.reader((run.out / "p4_weights.csv").read_text().splitlines())
+    assert header == ["input position", *(f"neuron {j}" for j in range(1, 21))]
     np.testing.assert_allclose(np.array(rows, float), np.column_stack([range(1, 21), W]), rtol=1e-7)
 
 
