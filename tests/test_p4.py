@@ -279,8 +279,8 @@ def test_all_rows_of_a_person_are_on_one_side_and_its_people_are_drawn():
     (100, 99, None, None, "100 human and 99 machine"),
     (200, 200, 4, None, "4 people"),
     (200, 200, 10, 20, "`person`"),
-    (200, 200, None, 30, "200 human rows"),
-    (200, 200, None, 50, "4 blocks")])
+    (200, 300, None, 30, "200 human rows"),
+    (200, 300, None, 50, "4 blocks")])
 def test_files_that_cannot_be_split_are_refused(
         human, machine, people, rows_per_person, found, tmp_path):
     path = little_file(tmp_path / "f.hdf5", human, machine, people=people)
@@ -737,6 +737,7 @@ def test_regularity_is_drawn_for_people_machine_and_an_exact_coin(run):
         np.testing.assert_allclose(line.get_ydata(), expected)
     assert sum("machine" in label for label in lines_of(axes)) == 1
     assert sum("coin" in label for label in lines_of(axes)) == 1
+    assert axes.get_legend() is not None
 
 
 def assert_curves(axes, histories, key, scale):
@@ -765,6 +766,7 @@ def test_over_fitting_is_shown_by_adam_alone_beside_the_best_setting(run):
         assert_curves(axes[0, column], histories, "accuracy", 100)
         assert_curves(axes[1, column], histories, "binary_crossentropy", 1)
         assert name in axes[0, column].get_title()
+        assert axes[1, column].get_xlabel() == "epoch"
         for panel, guess in zip(axes[:, column], guesses):
             np.testing.assert_allclose(unlabelled(panel).get_ydata(), guess)
     assert "accuracy" in axes[0, 0].get_ylabel() and "entropy" in axes[1, 0].get_ylabel()
