@@ -232,7 +232,8 @@ def plot_histograms(networks, folder):
             draw_layer(panels, name, networks[name], layer, reach)
             picture.suptitle(TITLES[name])
             pictures[f"p3_hist_{name}_layer{layer}.png"] = picture
-    page.suptitle(f"{TITLES['A']}        {TITLES['B']}", size=10)
+    for axes, name in zip(rows[0], "AB"):  # at the head of each column
+        axes.set_title(f"{TITLES[name]}\n\n{axes.get_title()}", size=10)
     for file_name, picture in pictures.items():
         bars = picture.axes[-1].get_legend_handles_labels()
         picture.legend(*bars, loc="outside lower center", ncols=3)

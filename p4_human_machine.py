@@ -490,7 +490,7 @@ def plot_overfitting(adam, untaught, name, human_share, folder):
         lower.set_xlabel("epoch")
     panels[0, 0].set_ylabel("accuracy (%)")
     panels[1, 0].set_ylabel("cross-entropy (nats)")
-    panels[0, 0].legend()
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     figure.suptitle(f"Over-fitting: 20-20-1, means of {FOLDS} folds (grey: a guess)", size=10)
     save(figure, folder / "p4_overfitting.png")
 
@@ -564,7 +564,8 @@ def plot_weights_folds(models, folder):
         axes.set(xticks=[], yticks=[])
         axes.set_title(f"fold {fold + 1}", size=10)
     panels[0].set_ylabel("input position")
-    figure.supxlabel("hidden neurons; right of the line: those that speak for a human", size=10)
+    figure.supxlabel("hidden neurons (red: positive weights, blue: negative); right of the line: "
+                     "those that speak for a human", size=10)
     save(figure, folder / "p4_weights_folds.png")
 
 

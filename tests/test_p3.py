@@ -334,6 +334,8 @@ def test_titles_name_the_network_and_the_layer(run):
                     assert name in axes.get_title() and f"layer {layer}" in axes.get_title()
             figure = run.figures[f"p3_hist_{name}_layer{layer}.png"]
             assert figure.get_suptitle() == p3.TITLES[name]
+        head_of_the_column = panels_of(run, name, 1)[0][0]
+        assert head_of_the_column.get_title().startswith(p3.TITLES[name])
         for file in ("p3_norms.png", "p3_pixels.png"):
             axes = run.figures[file].axes["AB".index(name)]
             assert axes.get_title().startswith(name)

@@ -773,7 +773,8 @@ def test_over_fitting_is_shown_by_adam_alone_beside_the_best_setting(run):
         for panel, guess in zip(axes[:, column], guesses):
             np.testing.assert_allclose(unlabelled(panel).get_ydata(), guess)
     assert "accuracy" in axes[0, 0].get_ylabel() and "entropy" in axes[1, 0].get_ylabel()
-    assert axes[0, 0].get_legend() is not None
+    legend, = run.figures["p4_overfitting.png"].legends
+    assert [text.get_text() for text in legend.get_texts()] == ["training", "validation"]
 
 
 def test_submitted_matrix_is_printed_and_written(run):
