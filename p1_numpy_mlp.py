@@ -300,7 +300,7 @@ def plot_adversarial(network, x, y, folder):
         show(rows[1, column], moved[index], f"{y[index]}: {before[index]:.3f}")
         show(rows[2, column], steps[index], "", "RdBu_r", -limit, limit)
         show(rows[3, column], examples[index], f"{y[index]}: {after[index]:.3f}")
-    for row, label in enumerate(("image", "moved", "step", "adversarial")):
+    for row, label in enumerate(("image", "moved", f"step of {EPSILON}", "adversarial")):
         rows[row, 0].set_ylabel(label)
     save(figure, folder / "p1_adversarial.png")
 

@@ -250,14 +250,16 @@ def plot_norms(networks, folder):
         order = np.argsort(-after, kind="stable")
         before, after, dead = before[order], after[order], dead[order]
         place = np.arange(len(order))
-        axes.plot(place, before, ".", color=GREY, markersize=4, label="before training")
+        axes.plot(place, before, ".", color=GREY, markersize=4, label="before training",
+                  zorder=3)  # above the dead units, which hardly move
         axes.plot(place[~dead], after[~dead], "o", color=BLUE, markersize=4,
                   label="after training")
         axes.plot(place[dead], after[dead], "o", color=ORANGE, markersize=5,
                   label="after training, dead units")
-        axes.set(xlabel="hidden units, by norm after training", title=TITLES[name])
-        axes.set_ylim(bottom=-0.3)  # so that norms of 0 are seen
+        axes.set_xlabel("hidden units, sorted by norm after training")
+        axes.set_title(TITLES[name], size=10)
     panels[0].set_ylabel("norm of incoming weights")
+    panels[0].set_ylim(bottom=-0.3)  # so that norms of 0 are seen
     panels[1].legend()
     save(figure, folder / "p3_norms.png")
 

@@ -349,7 +349,7 @@ def index_of(image, images):
 
 def test_the_adversarial_picture_is_what_its_rows_say(run):
     rows = adversarial_rows(run.figures["p1_adversarial.png"])
-    assert list(rows) == ["image", "moved", "step", "adversarial"]
+    assert list(rows) == ["image", "moved", f"step of {p1.EPSILON}", "adversarial"]
     moved, examples, before, after = probabilities_of_true_classes(run)
     steps = []
     for panels in zip(*rows.values()):
@@ -372,7 +372,7 @@ def test_the_adversarial_picture_is_what_its_rows_say(run):
             assert drawn(panel)[1] == (0, 1)
             assert colour(panel, 0) == WHITE and colour(panel, 1) == BLACK
     largest = np.abs(steps).max()
-    for panel in rows["step"]:
+    for panel in rows[f"step of {p1.EPSILON}"]:
         assert drawn(panel)[1] == pytest.approx((-largest, largest))
         assert min(colour(panel, 0)) > 0.9  # nearly white
         assert np.argmax(colour(panel, largest)) != np.argmax(colour(panel, -largest))

@@ -368,6 +368,16 @@ def test_norms_are_of_incoming_weights_largest_first_with_dead_units_apart(run, 
     assert right.get_legend()
 
 
+def test_norms_of_a_network_larger_than_the_first_fit_their_panel(monkeypatch, tmp_path):
+    figures = []
+    monkeypatch.setattr(p3, "save", lambda figure, path: figures.append(figure))
+    alive = np.zeros(3, bool)
+    small, large = [np.ones((784, 3))], [np.full((784, 3), 2.0)]
+    p3.plot_norms({"A": (small, small, alive), "B": (small, large, alive)}, tmp_path)
+    assert figures[0].axes[1].get_ylim()[1] > 2 * 784 ** 0.5
+    p3.plt.close(figures[0])
+
+
 def test_pixels_show_weights_of_living_units_on_one_scale_and_the_training_images(
         run, known_data):
     of_A, of_B, inked = run.figures["p3_pixels.png"].axes[:3]

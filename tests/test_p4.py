@@ -698,7 +698,8 @@ def test_table_of_shares(run):
 
 def test_results(run):
     results = json.loads((run.out / "p4_results.json").read_text(encoding="utf-8"))
-    rows, right = run.rows, judged(run.log_odds[p4.TAUGHT], run.rows)[0]
+    rows, f = run.rows, run.log_odds[p4.TAUGHT]
+    right, right_in_first_fold = judged(f, rows)[0], (f[0] > 0) == rows.human
     assert 0 <= results.pop("seconds") < 600
     numbers = p4.regularity(rows)
     assert results == {
@@ -706,7 +707,8 @@ def test_results(run):
         "coding": [-1, 1], "people": 20, "split_by": "people", "epochs": 30,
         "best_setting": UNTAUGHT, "submitted": p4.TAUGHT, "guess": 0.6,
         "validation_accuracy": pytest.approx(right.mean()),
-        "validation_accuracy_of_the_first_fold": pytest.approx(right[rows.fold == 0].mean()),
+        "training_accuracy_of_the_first_fold": right_in_first_fold[rows.fold != 0].mean(),
+        "validation_accuracy_of_the_first_fold": right_in_first_fold[rows.fold == 0].mean(),
         **numbers}
     assert "60.0%" in run.printed.splitlines()[0]
     assert p4.TAUGHT in run.printed.splitlines()[-2] and run.printed.endswith(f"{run.out}\n")
@@ -739,6 +741,8 @@ def test_regularity_is_drawn_for_people_machine_and_an_exact_coin(run):
         np.testing.assert_allclose(line.get_ydata(), expected)
     assert sum("machine" in label for label in lines_of(axes)) == 1
     assert sum("coin" in label for label in lines_of(axes)) == 1
+    limits = [line.get_xdata()[0] for line in axes.lines if line not in lines_of(axes).values()]
+    assert limits == [5.5, 13.5]
     assert axes.get_legend() is not None
 
 
