@@ -234,6 +234,14 @@ def derived_in_problem_3():
     return [*derived, 100 * results["rarely_inked_pixels"] / 784]
 
 
+def derived_in_problem_4():
+    """How far training is ahead of validation in the submitted network."""
+    results = json.loads(text_of(COURSE / "p4_results.json"))
+    training, validation = (results[f"{part}_accuracy_of_the_first_fold"]
+                            for part in ("training", "validation"))
+    return [100 * (training - validation)]
+
+
 def derived_in_the_control_of_problem_4():
     """How far the convolution and the taught network are above 20-20-1 with Adam alone."""
     derived = []
@@ -258,7 +266,7 @@ SECTIONS = [  # page, how the heading of the section begins, its files, what is 
     (ANSWERS, "Problem 1", P1, derived_in_problem_1),
     (ANSWERS, "Problem 2", P2, derived_in_problem_2),
     (ANSWERS, "Problem 3", P3, derived_in_problem_3),
-    (ANSWERS, "Problem 4", P4, NOTHING),
+    (ANSWERS, "Problem 4", P4, derived_in_problem_4),
     (BEYOND, "Is it the direction", ["p1_results.json", "p1_control.csv"],
      derived_in_the_control_of_problem_1),
     (BEYOND, "Where do the mistakes", P2, derived_in_problem_2),
