@@ -705,7 +705,7 @@ def test_results(run):
     assert results == {
         "quick": False, "source": "own file own.hdf5", "human_rows": 300, "machine_rows": 450,
         "coding": [-1, 1], "people": 20, "split_by": "people", "epochs": 30,
-        "best_setting": UNTAUGHT, "submitted": p4.TAUGHT, "guess": 0.6,
+        "best_untaught_setting": UNTAUGHT, "submitted": p4.TAUGHT, "guess": 0.6,
         "validation_accuracy": pytest.approx(right.mean()),
         "training_accuracy_of_the_first_fold": right_in_first_fold[rows.fold != 0].mean(),
         "validation_accuracy_of_the_first_fold": right_in_first_fold[rows.fold == 0].mean(),
@@ -892,7 +892,7 @@ def test_a_setting_is_submitted_where_teaching_is_worse(
     results = json.loads((run.out / "p4_results.json").read_text(encoding="utf-8"))
     right, *_ = judged(run.log_odds["Adam"], run.rows)
     assert results["validation_accuracy"] == pytest.approx(right.mean())
-    assert {"quick": True, "submitted": "Adam", "best_setting": "Adam", "coding": [0, 1],
+    assert {"quick": True, "submitted": "Adam", "best_untaught_setting": "Adam", "coding": [0, 1],
             "people": people, "split_by": split_by, "guess": 250 / 450}.items() <= results.items()
     assert_model_file(run.out / "p4_model.hdf5", run.weights["Adam"][0], SETTINGS["Adam"], [0, 1])
     axes, = run.figures["p4_learning_curve.png"].axes
