@@ -353,7 +353,7 @@ TABLES = [  # page, how the table's head begins, file, columns
     (COURSE_PAGE, "network | input", "course_fall2020/p4_networks.csv",
      ["network", "input", GAIN, "human rows right (%)", "machine rows right (%)"]),
     (ANSWERS, "network | input", "course_fall2020/p4_networks.csv",
-     ["network", "input", ACCURACY, NAME, NAME, NAME]),
+     [NAME, "input", ACCURACY, NAME, NAME, NAME]),
     (ANSWERS, "network | input", "course_fall2020/p4_shares.csv",
      [NAME, NAME, NAME, "singles (%)", "pairs (%)", "fours (%)"]),
     (BEYOND, "training images", "p1_control.csv",
