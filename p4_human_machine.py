@@ -874,7 +874,7 @@ def main():
             "human_rows": len(data.human), "machine_rows": len(data.machine),
             "coding": data.coding, "people": people,
             "split_by": "people" if people < len(data.human) else "rows",
-            "epochs": EPOCHS, "best_untaught_setting": untaught, "submitted": submitted,
+            "epochs": EPOCHS, "untaught_setting": untaught, "submitted": submitted,
             "guess": guess, "validation_accuracy": right.mean(),
             "training_accuracy_of_the_first_fold": right_in_first_fold[rows.fold != 0].mean(),
             "validation_accuracy_of_the_first_fold": right_in_first_fold[rows.fold == 0].mean(),

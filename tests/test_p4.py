@@ -705,7 +705,7 @@ def test_results(run):
     assert results == {
         "quick": False, "source": "own file own.hdf5", "human_rows": 300, "machine_rows": 450,
         "coding": [-1, 1], "people": 20, "split_by": "people", "epochs": 30,
-        "best_untaught_setting": UNTAUGHT, "submitted": p4.TAUGHT, "guess": 0.6,
+        "untaught_setting": UNTAUGHT, "submitted": p4.TAUGHT, "guess": 0.6,
         "validation_accuracy": pytest.approx(right.mean()),
         "training_accuracy_of_the_first_fold": right_in_first_fold[rows.fold != 0].mean(),
         "validation_accuracy_of_the_first_fold": right_in_first_fold[rows.fold == 0].mean(),
@@ -765,7 +765,7 @@ def test_learning_curve_is_that_of_the_submitted_network(run):
     assert axes.get_legend() is not None
 
 
-def test_over_fitting_is_shown_by_adam_alone_beside_the_best_setting(run):
+def test_over_fitting_is_shown_by_adam_alone_beside_the_untaught_setting(run):
     axes = np.reshape(run.figures["p4_overfitting.png"].axes, (2, 2))
     guesses = 60, -(0.6 * np.log(0.6) + 0.4 * np.log(0.4))
     for column, name in ((0, "Adam"), (1, UNTAUGHT)):
@@ -887,12 +887,11 @@ def test_a_setting_is_submitted_where_teaching_is_worse(
     monkeypatch.setitem(SETTINGS, "Adam", p4.Setting("RMSprop", 0.02, l1=0.01))
     path = little_file(tmp_path / "other.hdf5", 250, 200, (0, 1))
     sizes = {"Adam": 0.02, "convolution": 0.01, p4.TAUGHT: 0.5}
-    run = a_run(path, tmp_path / "out", sizes, "--quick",
-                rows_per_person=rows_per_person)
+    run = a_run(path, tmp_path / "out", sizes, "--quick", rows_per_person=rows_per_person)
     results = json.loads((run.out / "p4_results.json").read_text(encoding="utf-8"))
     right, *_ = judged(run.log_odds["Adam"], run.rows)
     assert results["validation_accuracy"] == pytest.approx(right.mean())
-    assert {"quick": True, "submitted": "Adam", "best_untaught_setting": "Adam", "coding": [0, 1],
+    assert {"quick": True, "submitted": "Adam", "untaught_setting": "Adam", "coding": [0, 1],
             "people": people, "split_by": split_by, "guess": 250 / 450}.items() <= results.items()
     assert_model_file(run.out / "p4_model.hdf5", run.weights["Adam"][0], SETTINGS["Adam"], [0, 1])
     axes, = run.figures["p4_learning_curve.png"].axes

@@ -20,7 +20,8 @@ import numpy as np
 import tensorflow as tf
 
 ROOT = Path(__file__).resolve().parents[2]
-HEADER = "TensorFlow,h5py,largest difference from numpy,cross-entropy of all rows,accuracy of all rows (%)"
+HEADER = ("TensorFlow,h5py,largest difference from numpy,cross-entropy of all rows,"
+          "accuracy of all rows (%)")
 
 
 def in_numpy(path, x):
