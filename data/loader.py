@@ -1,9 +1,11 @@
 """Load the homework's HDF5 files, checked: arrays, or one clear line of refusal.
 
-    from data.loader import DataError, check_exists, load_images, load_sequences
+    from data.loader import DataError, check_images, load_images, load_sequences
 
 The files, and the forms of the course's own that load too, are described in data/README.md.
 """
+import os
+from argparse import ArgumentTypeError
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
@@ -31,16 +33,19 @@ class SequenceData(NamedTuple):
     source: str                # a phrase for the results
 
 
-def check_exists(path):
-    """Raise DataError where there is no such file, or none that may be read."""
-    try:
-        with open(path, "rb"):
-            pass
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; {_what_to_do(path)}") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); make it readable, or use "
-                        "another file") from None
+def path_argument(text):
+    """The path that a command line names: `~` is the home, also in --out=~/folder, where the shell
+    leaves it as it is. Raises ArgumentTypeError, for argparse, where the name is empty."""
+    if not text:
+        raise ArgumentTypeError("found an empty name; expected that of a file or folder")
+    return Path(os.path.expanduser(text))
+
+
+def check_images(path, count=None):
+    """Raise DataError where it can be said beforehand that load_images() will: the file, its keys,
+    shapes, types and compression are looked at, not one value."""
+    with _opened(path) as file:
+        _images_in(file, count)
 
 
 def load_images(path, count=None):
@@ -52,18 +57,19 @@ def load_images(path, count=None):
     divided by the file's attribute `pixel_divisor` (255 where it has none). Labels are one-hot
     (N, 10) or classes (N,) or (N, 1). Raises DataError where anything is otherwise."""
     with _opened(path) as file:
-        xdata = _array(file, "xdata")
-        ydata = _array(file, "ydata")
-        divisor = file.attrs.get("pixel_divisor", 255)
-    _check_width(path, "xdata", xdata, 784)
-    _expect(ydata.shape[1:] in ((), (1,), (10,)), path, "ydata", f"shape {ydata.shape}",
-            "one-hot (N, 10) or classes (N,)")
-    _expect(len(xdata) == len(ydata), path, "xdata and ydata",
-            f"{len(xdata)} and {len(ydata)} rows", "equally many")
-    if count is None:
-        count = len(xdata)
-    _expect(len(xdata) >= count, path, "xdata", f"{len(xdata)} images", f"{count} at least")
-    return _pixels(path, xdata[:count], divisor), _classes(path, ydata[:count])
+        xdata, ydata, divisor = _images_in(file, count)
+        pixels, labels = xdata[:count], ydata[:count]
+    return _pixels(path, pixels, divisor), _classes(path, labels)
+
+
+def check_classes(path, y_train, y_validation):
+    """Raise DataError where a class is missing among the images of a file that train, or among
+    those that validate: the file is not in mixed order."""
+    for part, y in (("train", y_train), ("validate", y_validation)):
+        missing = [m for m in range(10) if m not in y]
+        _expect(not missing, path, "ydata",
+                f"no image of the classes {missing} among the {len(y):,} that {part}",
+                "all ten classes, in mixed order", "shuffle the file")
 
 
 def load_sequences(path):
@@ -71,9 +77,9 @@ def load_sequences(path):
 
     Both classes are coded {0,1} or both {-1,+1}. Raises DataError where anything is otherwise."""
     with _opened(path) as file:
-        human = _array(file, "human")
-        machine = _array(file, "machine")
-        person = _array(file, "person") if "person" in file else None
+        human = _dataset(file, "human")[()]
+        machine = _dataset(file, "machine")[()]
+        person = _dataset(file, "person")[()] if "person" in file else None
         source = file.attrs.get("source")
     _check_width(path, "human", human, 20)
     _check_width(path, "machine", machine, 20)
@@ -88,21 +94,37 @@ def load_sequences(path):
 
 
 def _what_to_do(path):
-    """Git brings back the shipped files, and those alone."""
-    if Path(path).resolve().parent == Path(__file__).resolve().parent:
+    """The shipped files, and those alone, can be had again."""
+    folder = Path(__file__).resolve().parent
+    if Path(path).resolve().parent != folder:
+        return "use another file"
+    if (folder.parent / ".git").exists():
         return "get the shipped one back with: git checkout -- data"
-    return "use another file"
+    return "get the shipped one back: download the project again"
 
 
-def _expect(condition, path, key, found, expected):
+def _expect(condition, path, key, found, expected, what_to_do=None):
     if not condition:
-        raise DataError(f"{path}: {key}: found {found}; expected {expected}; {_what_to_do(path)}")
+        raise DataError(f"{path}: {key}: found {found}; expected {expected}; "
+                        f"{what_to_do or _what_to_do(path)}")
+
+
+def _check_exists(path):
+    """Raise DataError where there is no such file, or none that may be read."""
+    try:
+        with open(path, "rb"):
+            pass
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; {_what_to_do(path)}") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); make it readable, or use "
+                        "another file") from None
 
 
 @contextmanager
 def _opened(path):
     """An HDF5 file to read from. What goes wrong while it is read becomes a DataError."""
-    check_exists(path)
+    _check_exists(path)
     _expect(h5py.is_hdf5(path), path, "content", _kind_of(path), "an HDF5 file")
     try:
         with h5py.File(path, "r") as file:
@@ -128,8 +150,9 @@ def _kind_of(path):
     return "not an HDF5 file"
 
 
-def _array(file, key):
-    """Read the dataset `key`, checked first: numbers, one row at least, not too many for memory."""
+def _dataset(file, key):
+    """The dataset `key`, checked but not read: numbers, one row at least, not too many for memory,
+    compressed in a way that h5py knows."""
     path = file.filename
     _expect(key in file, path, key, f"only {sorted(map(str, file))[:5]}", f"a dataset {key}")
     dataset = file[key]
@@ -141,16 +164,35 @@ def _array(file, key):
     _expect(size > 0, path, key, f"no rows (shape {dataset.shape})", "some")
     _expect(size <= MOST_VALUES, path, key, f"shape {dataset.shape}",
             f"{MOST_VALUES:,} values at most")
-    if dataset.is_virtual or dataset.external:  # zeros, without a word, where a file is missing
-        raise DataError(f"{path}: {key}: found a dataset that refers to other files; "
-                        "copy the rows into one")
+    # HDF5 reads zeros, without a word, where such another file is missing.
+    elsewhere = dataset.is_virtual or dataset.external
+    _expect(not elsewhere, path, key, "a dataset that refers to other files",
+            "the rows themselves", "copy them into one file")
     layout = dataset.id.get_create_plist()
     for number in range(layout.get_nfilters()):
         code, _, _, name = layout.get_filter(number)
         _expect(h5py.h5z.filter_avail(code), path, key,
                 f"compression {name.decode(errors='replace')!r} (filter {code}), unknown to h5py",
                 "gzip or none")
-    return dataset[()]
+    return dataset
+
+
+def _images_in(file, count):
+    """The datasets `xdata` and `ydata`, checked but not read, of `count` rows at least, and what
+    whole pixels are divided by."""
+    path = file.filename
+    xdata, ydata = _dataset(file, "xdata"), _dataset(file, "ydata")
+    _check_width(path, "xdata", xdata, 784)
+    _expect(ydata.shape[1:] in ((), (1,), (10,)), path, "ydata", f"shape {ydata.shape}",
+            "one-hot (N, 10) or classes (N,)")
+    _expect(len(xdata) == len(ydata), path, "xdata and ydata",
+            f"{len(xdata)} and {len(ydata)} rows", "equally many")
+    _expect(len(xdata) >= (count or 0), path, "xdata", f"{len(xdata)} images",
+            f"{count} at least")
+    divisor = np.asarray(file.attrs.get("pixel_divisor", 255)).tolist()  # MATLAB writes [255.0]
+    _expect(divisor in (255, 256, [255], [256]), path, "pixel_divisor", repr(divisor)[:40],
+            "the number 255 or 256")
+    return xdata, ydata, divisor
 
 
 def _check_width(path, key, array, width):
@@ -162,17 +204,16 @@ def _check_width(path, key, array, width):
 
 def _pixels(path, values, divisor):
     """The pixels (N, 784) as float32 in 0..1; whole numbers 0..255 are divided."""
-    divisor = np.asarray(divisor).tolist()  # a number, a list of numbers, or text
-    _expect(divisor in (255, 256, [255], [256]), path, "pixel_divisor", repr(divisor)[:40],
-            "the number 255 or 256")
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinity
         x = values.astype(np.float32)
     low, high = x.min(), x.max()  # either is NaN when any pixel is
-    _expect(low >= 0 and high <= 255, path, "xdata", f"values {low:g} to {high:g}",
-            "0..1 or 0..255")
+    scale = 1 if high <= 1 else 255
+    # The brightest pixel of a real file is bright; here it may be dark: divided twice, say.
+    _expect(low >= 0 and scale / 2 <= high <= scale, path, "xdata", f"values {low!s} to {high!s}",
+            "0..1 or 0..255, the largest 0.5 or 128 at least (divided twice?)")
     if high > 1:
         whole = all(np.array_equal(image, np.rint(image)) for image in x)
-        _expect(whole, path, "xdata", f"fractions as well as values up to {high:g}",
+        _expect(whole, path, "xdata", f"fractions as well as values up to {high!s}",
                 "0..1, or whole numbers 0..255")
         x /= divisor
     return x

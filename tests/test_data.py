@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from argparse import ArgumentTypeError
 
 import h5py
 import numpy as np
@@ -13,7 +14,8 @@ import pytest
 from conftest import ROOT, as_committed, write
 
 from data import loader
-from data.loader import DataError, check_exists, load_images, load_sequences
+from data.loader import (DataError, check_classes, check_images, load_images, load_sequences,
+                         path_argument)
 
 DATA = ROOT / "data"
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 784)).astype(np.uint8)
@@ -34,10 +36,10 @@ def stated_hashes():
 
 def hashes_in(folder):
     found = {}
-    for path in folder.glob("*.hdf5"):
-        with h5py.File(path) as file:
+    for name in {name for name, _ in stated_hashes()}:  # a user's own files may be there, too
+        with h5py.File(folder / name) as file:
             for key in file:
-                found[path.name, key] = hashlib.sha256(file[key][()].tobytes()).hexdigest()
+                found[name, key] = hashlib.sha256(file[key][()].tobytes()).hexdigest()
     return found
 
 
@@ -142,15 +144,6 @@ def test_compressed_images(tmp_path):
         file["ydata"] = LABELS
     x, _ = load_images(tmp_path / "f.hdf5")
     assert np.array_equal(x, PIXELS.astype(np.float32) / np.float32(255))
-
-
-@pytest.mark.parametrize("layout", [{}, {"chunks": (16, 784)}], ids=["contiguous", "chunked"])
-def test_images_that_were_never_written_are_zero(tmp_path, layout):
-    write(tmp_path / "f.hdf5", ydata=LABELS)
-    with h5py.File(tmp_path / "f.hdf5", "r+") as file:
-        file.create_dataset("xdata", PIXELS.shape, np.uint8, **layout)
-    x, _ = load_images(tmp_path / "f.hdf5")
-    assert np.array_equal(x, np.zeros(PIXELS.shape))
 
 
 def test_a_file_as_large_as_is_believed_loads_and_a_larger_one_does_not(tmp_path, monkeypatch):
@@ -300,13 +293,18 @@ BAD_IMAGES = {
     "label 2.5": (images(ydata=LABELS + 0.5), "found values [0.5, 1.5, 2.5, 3.5];"),
     "NaN class": (images(ydata=LABELS + np.nan), "found values [nan]"),
     "NaN": (images(xdata=changed(PIXELS / 256, np.nan)), "xdata: found values nan"),
-    "infinity": (images(xdata=changed(PIXELS / 256, np.inf)), "values 0 to inf"),
-    "beyond float32": (images(xdata=changed(PIXELS / 256, 1e300)), "values 0 to inf"),
+    "infinity": (images(xdata=changed(PIXELS / 256, np.inf)), "values 0.0 to inf"),
+    "beyond float32": (images(xdata=changed(PIXELS / 256, 1e300)), "values 0.0 to inf"),
     "negative": (images(xdata=changed(PIXELS / 256, -0.1)), "values -0.1 to"),
     "above 255": (images(xdata=changed(PIXELS.astype(int), 256)),
-                  "found values 0 to 256; expected 0..1 or 0..255"),
-    "another scale": (images(xdata=changed(PIXELS / 256, 2)),
-                      "xdata: found fractions as well as values up to 2; expected 0..1"),
+                  "found values 0.0 to 256.0; expected 0..1 or 0..255"),
+    "divided twice": (images(xdata=PIXELS / 255 / 255), "values 0.0 to 0.0039"),
+    "sixteen greys": (images(xdata=PIXELS // 16), "found values 0.0 to 15.0;"),
+    "all black": (images(xdata=np.zeros(PIXELS.shape)), "found values 0.0 to 0.0;"),
+    "a little above 1": (images(xdata=changed(PIXELS / 256, 1.0000001)),
+                         "found values 0.0 to 1.0000001;"),
+    "fractions": (images(xdata=changed(PIXELS.astype(float), 3.5)),
+                  "xdata: found fractions as well as values up to 255.0; expected 0..1"),
     "divisor": (images(pixel_divisor=0), "pixel_divisor: found 0; expected the number 255 or 256"),
     "text divisor": (images(pixel_divisor="255"), "pixel_divisor: found '255';"),
     "two divisors": (images(pixel_divisor=[255, 256]), "pixel_divisor: found [255, 256];"),
@@ -418,8 +416,8 @@ def test_rows_in_other_files(tmp_path, make):
     path = tmp_path / "f.hdf5"
     make(path)
     message = refusal_of(load_sequences, path)
-    assert message.startswith(f"{path}: human: found ")
-    assert message.endswith("refers to other files; copy the rows into one")
+    assert message.startswith(f"{path}: human: found ") and "refers to other files" in message
+    assert message.endswith("copy them into one file")
 
 
 def test_file_that_may_not_be_read(tmp_path, monkeypatch):
@@ -428,7 +426,7 @@ def test_file_that_may_not_be_read(tmp_path, monkeypatch):
     def denied(*arguments):
         raise PermissionError(errno.EACCES, "Permission denied")
     monkeypatch.setattr(loader, "open", denied, raising=False)  # file modes do not stop root
-    for refuse in (check_exists, load_images, load_sequences):
+    for refuse in (check_images, load_images, load_sequences):
         message = refusal_of(refuse, path)
         assert message.startswith(f"{path}: cannot be read (Permission denied); ")
 
@@ -442,15 +440,43 @@ def test_fewer_images_than_are_asked_for(tmp_path):
     assert "xdata: found 40 images; expected 41 at least" in refusal_of(load_images, path, 41)
 
 
-def test_a_mistake_of_the_caller_is_not_called_a_bad_file(tmp_path):
-    with pytest.raises(TypeError):
-        load_images(images()(tmp_path / "f.hdf5"), "40")
-
-
-def test_git_is_named_for_the_shipped_files_alone(tmp_path, monkeypatch):
-    from_git = "get the shipped one back with: git checkout -- data"
-    assert refusal_of(check_exists, DATA / "none.hdf5").endswith(from_git)
-    monkeypatch.setattr(loader, "__file__", str(tmp_path / "loader.py"))
-    for make in (truncated(images(), 20_000), images(xdata=PIXELS.T)):
+def test_what_can_be_said_of_a_file_beforehand_reads_no_value(tmp_path, monkeypatch):
+    def value(*_):
+        pytest.fail("a value was read")
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", value)
+    check_images(images()(tmp_path / "f.hdf5"), 40)
+    for make, says in ((truncated(images(), 20_000), "cannot be read"),
+                       (images(ydata=ONE_HOT[:39]), "40 and 39 rows"),
+                       (images(pixel_divisor=0), "pixel_divisor"), (blosc, "filter 32001")):
         make(tmp_path / "f.hdf5")
-        assert refusal_of(load_images, tmp_path / "f.hdf5").endswith(from_git)
+        assert says in refusal_of(check_images, tmp_path / "f.hdf5")
+
+
+def test_a_class_that_is_missing_on_one_side_of_a_split_is_named():
+    mixed = np.arange(20) % 10
+    check_classes("f", mixed, mixed)
+    for parts, says in (((mixed, mixed[:8]), "[8, 9] among the 8 that validate"),
+                        ((mixed % 5, mixed), "[5, 6, 7, 8, 9] among the 20 that train")):
+        message = refusal_of(check_classes, "f", *parts)
+        assert says in message and message.endswith("; shuffle the file")
+
+
+def test_paths_of_the_command_line(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert path_argument("~/results") == tmp_path / "results"
+    assert str(path_argument("results")) == "results"
+    with pytest.raises(ArgumentTypeError, match="empty"):
+        path_argument("")
+
+
+def test_shipped_files_can_be_had_again(tmp_path, monkeypatch):
+    """By git where there is git, and no others."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    monkeypatch.setattr(loader, "__file__", str(folder / "loader.py"))
+    assert "download" in refusal_of(load_images, folder / "f.hdf5")
+    (tmp_path / ".git").mkdir()
+    images(xdata=PIXELS.T)(folder / "f.hdf5")
+    assert refusal_of(load_images, folder / "f.hdf5").endswith("git checkout -- data")
+    assert "git" not in refusal_of(load_images, tmp_path / "f.hdf5")
