@@ -1,6 +1,7 @@
 """A multilayer perceptron and its backpropagation, in numpy and nothing else.
 
-Read it beside the lecture notes. For layers l = 1 ... L, with a[0] = x the input:
+Read it beside the lecture notes. For layers l = 1 ... L, with a[0] = x the input (in the formulas a
+sample is a column; in the code samples are rows, so that W a is written a @ W.T):
 
     forward    z[l] = W[l] a[l-1] + b[l],  a[l] = h(z[l]);  the last layer: p = softmax(z[L])
     cost       C = mean over the minibatch of -ln p[label],  + l2/2 * sum of all W squared
@@ -15,9 +16,8 @@ Read it beside the lecture notes. For layers l = 1 ... L, with a[0] = x the inpu
 Formulas: Nielsen, "Neural Networks and Deep Learning" (2015), chapters 2 and 3. The last one is for
 adversarial training: each sample is replaced by its adversarial example, a step of length epsilon
 along the gradient of its own cost (fast gradient method: Goodfellow et al. 2015, arXiv 1412.6572;
-with the Euclidean length: Miyato et al. 2017, arXiv 1605.07725, eq. 5). Samples are rows here, so
-that W a is written a @ W.T. The lists W, b, a and delta are indexed as in the formulas; W[0] and
-b[0] are None.
+with the Euclidean length: Miyato et al. 2017, arXiv 1605.07725, eq. 5). The lists W, b, a and delta
+are indexed as in the formulas; W[0], b[0] and delta[0] are None.
 """
 import numpy as np
 
@@ -95,18 +95,17 @@ class MLP:
         penalty = self.l2 / 2 * sum((W ** 2).sum() for W in self.W[1:])
         return -np.log(np.maximum(p_label, np.finfo(x.dtype).tiny)).mean() + penalty
 
-    def errors(self, labels, lowest=1):
-        """[delta[0], ..., delta[L]] of the samples of the last forward(), None below `lowest`.
+    def errors(self, labels):
+        """[None, delta[1], ..., delta[L]] of the samples of the last forward().
 
         delta[l] is (n, neurons of layer l), each row that of one sample's own cost, -ln p[label].
-        delta[0] is dC/dx: the input has no activation function."""
+        """
         delta = [None] * (self.L + 1)
         delta[self.L] = self.a[self.L].copy()
         delta[self.L][np.arange(len(labels)), labels] -= 1          # delta[L] = p - y
-        for l in range(self.L - 1, lowest - 1, -1):
+        for l in range(self.L - 1, 0, -1):
             delta[l] = delta[l + 1] @ self.W[l + 1]                 # W[l+1]^T delta[l+1]
-            if l > 0:
-                delta[l] *= self.derivative(self.a[l])              # * h'(z[l])
+            delta[l] *= self.derivative(self.a[l])                  # * h'(z[l])
         return delta
 
     def backward(self, labels):
@@ -127,7 +126,7 @@ class MLP:
 
     def adversarial(self, labels):
         """The adversarial examples (n, inputs) of the samples of the last forward()."""
-        dx = self.errors(labels, lowest=0)[0]                       # dC/dx = W[1]^T delta[1]
+        dx = self.errors(labels)[1] @ self.W[1]                     # dC/dx = W[1]^T delta[1]
         length = np.linalg.norm(dx, axis=1, keepdims=True)
         return self.a[0] + dx * (self.epsilon / np.maximum(length, 1e-12))  # no gradient: no step
 
@@ -140,7 +139,7 @@ class MLP:
             chosen = order[start:start + batch_size]
             p = self.forward(x[chosen])
             right += (p.argmax(axis=1) == labels[chosen]).sum()
-            if self.epsilon:
+            if self.epsilon:  # the gradients that follow are those of the adversarial examples
                 self.forward(self.adversarial(labels[chosen]))
             self.backward(labels[chosen])
             self.step(learning_rate)

@@ -3,7 +3,7 @@
     python p2_confusion.py      (about 4 minutes on two cores)
 
 Trains the homework's network for Fashion-MNIST (784-100-10, ReLU, dropout 0.3, L2 0.0001) from five
-seeds on 50,000 images, with 10,000 to validate. The test file is opened when all five are trained.
+seeds on 50,000 images, with 10,000 to validate. The test set is read when all five are trained.
 The matrix, the curves and the pictures are those of the first seed: one network, so that its
 entries count images. The answers are decided by all five together.
 
@@ -22,11 +22,11 @@ import argparse
 import csv
 import json
 import os
+import platform
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import NamedTuple
 
 # Read by the libraries when they are imported, so set first; they overrule the user's own.
 os.environ.update(
@@ -34,9 +34,11 @@ os.environ.update(
     CUDA_VISIBLE_DEVICES="-1", TF_ENABLE_ONEDNN_OPTS="0",  # so that equal runs give equal numbers
     KERAS_BACKEND="tensorflow", TF_USE_LEGACY_KERAS="0",
     KERAS_HOME=os.devnull,  # no keras.json is read or written
+    PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION="upb",  # TensorFlow ends where it is "cpp"
     MPLBACKEND="Agg",  # draw into files, without a screen
     HDF5_USE_FILE_LOCKING="FALSE")  # network folders may refuse locks
 
+import h5py
 import matplotlib
 matplotlib.use("Agg")  # also where a notebook has imported matplotlib before
 import matplotlib.pyplot as plt
@@ -44,7 +46,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-from data.loader import DataError, check_exists, load_images
+from data.loader import DataError, check_classes, check_images, load_images, path_argument
 
 tf.get_logger().setLevel("ERROR")  # no notes about the tracing of each new network
 plt.rcdefaults()  # whatever the user's matplotlibrc says
@@ -57,7 +59,7 @@ TEST_FILE = FOLDER / "data" / "fashion_mnist_testdata.hdf5"
 
 HIDDEN, DROPOUT, L2_COEFFICIENT = 100, 0.3, 1e-4  # fixed by the homework
 TRAIN_IMAGES, VALIDATION_IMAGES = 50_000, 10_000  # the first and the last of the file
-# Free, so chosen on validation images by tests/experiments/search_p2.py: outputs/p2_search.csv.
+# Free, so chosen on validation images by tests/experiments/search_p2.py.
 LEARNING_RATE = 0.001  # Adam's initial one; half a cosine takes it to 0 at the last update
 BATCH_SIZE = 128
 EPOCHS = 80
@@ -130,34 +132,40 @@ def mistakes_of(counts):
     return counts * ~np.eye(10, dtype=bool)
 
 
-def largest_mistake(counts):
-    """The column of the largest mistake in each row, the first of equals.
-    counts (..., 10, 10) -> (..., 10)."""
-    return mistakes_of(counts).argmax(axis=-1)
+def most_confused(mistakes, rates):
+    """Part 2, for one class: which other class is most confused with it, by the mistakes of all
+    networks together, the first of equals.
+
+    mistakes, rates (networks, 10): a row or a column of each network's matrix. Returns the other
+    class, its rate in the first network, its mean rate, and near ties: further classes that come
+    within a standard error, as they do when a count n varies by the square root of n."""
+    images = mistakes.mean(axis=0)
+    if not images.any():
+        return ["none", "", "", ""]
+    first = images.argmax()
+    near = images[first] - images <= np.sqrt(images[first] + images)
+    near[first] = False
+    near_ties = [CLASSES[k] for k in np.argsort(-images, kind="stable") if near[k] and images[k]]
+    return [CLASSES[first], f"{rates[0, first]:.3f}", f"{rates[:, first].mean():.4f}",
+            ", ".join(near_ties)]
 
 
-class Confused(NamedTuple):
-    """Part 2: the class most confused with each class m; arrays (10,)."""
-    classes: np.ndarray     # by the mistakes of all networks together
-    first_rate: np.ndarray  # given the true class, in the first network
-    mean_rate: np.ndarray   # given the true class, mean of all networks
-    agreeing: np.ndarray    # in how many networks alone it is this class
+def answer_part_2(matrices):
+    """Part 2: prints a line for each class, and returns the rows of the table. Both readings:
+    along row m, what is class m taken for? Down column m, what is taken for class m?
 
-
-def most_confused_in_rows(counts, rates):
-    """Part 2: Confused, with what each class is most often taken for. Both (networks, 10, 10)."""
-    m = np.arange(10)
-    classes = largest_mistake(counts.sum(axis=0))
-    first_rate = rates[0, m, classes]
-    mean_rate = rates.mean(axis=0)[m, classes]
-    agreeing = (largest_mistake(counts) == classes).sum(axis=0)
-    return Confused(classes, first_rate, mean_rate, agreeing)
-
-
-def most_confused_in_columns(counts, rates):
-    """Part 2, the other reading: what is most often taken for each class. A column of a matrix is
-    a row of its transpose."""
-    return most_confused_in_rows(counts.transpose(0, 2, 1), rates.transpose(0, 2, 1))
+    matrices (networks, 10, 10)."""
+    mistakes, rates = mistakes_of(matrices), rates_of(matrices)
+    print("\n2. Class m, what it is most often taken for, and what is most often taken for it\n"
+          f"   (with the rate, given the true class, in the network of seed {SEEDS[0]})")
+    table = []
+    for m in range(10):
+        row = most_confused(mistakes[:, m, :], rates[:, m, :])
+        column = most_confused(mistakes[:, :, m], rates[:, :, m])
+        print(f"   {m} {CLASSES[m]:12} taken for {row[0]:12} {row[1]:5}   "
+              f"{column[0]:12} taken for it {column[1]:5}")
+        table.append([m, CLASSES[m], *row, *column])
+    return table
 
 
 def pairs_by_frequency(counts):
@@ -298,31 +306,13 @@ def write_matrix(counts, folder):
               [[CLASSES[m], *counts[m]] for m in range(10)])
 
 
-def print_most_confused(rows, columns):
-    """Part 2: both readings, each as Confused."""
-    print("\n2. Class m, what it is most often taken for, and what is most often taken for it\n"
-          f"   (with the rate, given the true class, in the network of seed {SEEDS[0]})")
-    for m in range(10):
-        taken_for = CLASSES[rows.classes[m]]
-        taken_for_it = CLASSES[columns.classes[m]]
-        print(f"   {m} {CLASSES[m]:12} taken for {taken_for:12} {rows.first_rate[m]:.3f}   "
-              f"{taken_for_it:12} taken for it {columns.first_rate[m]:.3f}")
-
-
-def cells_of(confused, m):
-    """The cells of class m in the table of part 2."""
-    return [CLASSES[confused.classes[m]], f"{confused.first_rate[m]:.3f}",
-            f"{confused.mean_rate[m]:.4f}", confused.agreeing[m]]
-
-
-def write_most_confused(rows, columns, folder):
-    """Part 2: both readings, each as Confused."""
+def write_most_confused(table, folder):
+    """Part 2: the rows of answer_part_2()."""
     header = ["m", "class m",
               "m is most often taken for", f"row: rate, seed {SEEDS[0]}",
-              "row: mean rate of all seeds", "row: first in how many seeds",
+              "row: mean rate of all seeds", "row: near ties",
               "most often taken for m", f"column: rate, seed {SEEDS[0]}",
-              "column: mean rate of all seeds", "column: first in how many seeds"]
-    table = [[m, CLASSES[m], *cells_of(rows, m), *cells_of(columns, m)] for m in range(10)]
+              "column: mean rate of all seeds", "column: near ties"]
     write_csv(folder / "p2_most_confused.csv", header, table)
 
 
@@ -354,80 +344,73 @@ def results_of(matrices, histories):
         "mistakes_within_footwear": mistakes_within(shown, FOOTWEAR)}
 
 
-def move(folder, out):
-    """Move the files of a finished run from folder to out. Where an earlier file cannot be replaced
-    (a table open in Excel, say), the new ones stay in a folder of their own, and OSError names it.
-    """
-    for path in sorted(folder.iterdir()):
-        try:
-            path.replace(out / path.name)
-        except OSError as error:
-            kept = Path(tempfile.mkdtemp(prefix="new_", dir=out))
-            for left in folder.iterdir():
-                left.replace(kept / left.name)
-            raise OSError(f"{out / path.name} cannot be replaced ({error.strerror}); "
-                          f"the new files that are left are in {kept}") from None
-
-
 def main():
-    global TEST_FILE, TRAIN_IMAGES, VALIDATION_IMAGES, EPOCHS, SEEDS
+    global TRAIN_IMAGES, VALIDATION_IMAGES, EPOCHS, SEEDS
     parser = argparse.ArgumentParser(description="Problem 2: a confusion matrix.")
     parser.add_argument("--quick", action="store_true",
                         help="a smoke test of seconds, on little data, into a temporary folder")
-    parser.add_argument("--out", type=Path, help="folder for the outputs (default: outputs/)")
+    parser.add_argument("--out", type=path_argument,
+                        help="folder for the outputs (default: outputs/)")
     arguments = parser.parse_args()
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # a folder's name may have letters that it lacks
     out = arguments.out or FOLDER / "outputs"
     if arguments.quick:
         TRAIN_IMAGES, VALIDATION_IMAGES, EPOCHS, SEEDS = 1000, 200, 2, SEEDS[:2]
-        TEST_FILE = TRAIN_FILE  # a smoke test leaves the test set closed
         out = arguments.out or Path(tempfile.mkdtemp())
     begin = time.perf_counter()
 
     x, y = load_images(TRAIN_FILE, TRAIN_IMAGES + VALIDATION_IMAGES)
     x_train, x_validation = x[:TRAIN_IMAGES], x[TRAIN_IMAGES:]
     y_train, y_validation = y[:TRAIN_IMAGES], y[TRAIN_IMAGES:]
-    check_exists(TEST_FILE)
+    # What would end the run after minutes of training ends it now.
+    check_classes(TRAIN_FILE, y_train, y_validation)
+    check_images(TEST_FILE)  # without its values
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out) as folder:  # moved only when all is written
-        folder = Path(folder)
+    tempfile.TemporaryFile(dir=out).close()
 
-        models, histories = [], []
-        for number, seed in enumerate(SEEDS, start=1):
-            print(f"network {number} of {len(SEEDS)}", flush=True)
-            model, history = train(seed, x_train, y_train, x_validation, y_validation)
-            models.append(model)
-            histories.append(history)
-        plot_curves(histories[0], folder)
+    models, histories = [], []
+    for number, seed in enumerate(SEEDS, start=1):
+        print(f"network {number} of {len(SEEDS)}", flush=True)
+        model, history = train(seed, x_train, y_train, x_validation, y_validation)
+        models.append(model)
+        histories.append(history)
 
-        x_test, y_test = load_images(TEST_FILE)  # opened here for the first time
-        probabilities = [model.predict(x_test, batch_size=1000, verbose=0) for model in models]
-        matrices = np.array([confusion_matrix(y_test, p) for p in probabilities])
+    if arguments.quick:
+        x_test, y_test = x_validation, y_validation  # a smoke test leaves the test set unread
+    else:
+        x_test, y_test = load_images(TEST_FILE)  # read here for the first time
+    probabilities = [model.predict(x_test, batch_size=1000, verbose=0) for model in models]
+    matrices = np.array([confusion_matrix(y_test, p) for p in probabilities])
+    accuracies = accuracy_of(matrices)
 
-        print(f"\n1. Rates given the true class\n\n{matrix_text(matrices[0])}")
-        write_matrix(matrices[0], folder)
-        plot_confusion(matrices[0], folder)
+    print(f"\n1. Rates given the true class\n\n{matrix_text(matrices[0])}")
+    table_of_part_2 = answer_part_2(matrices)
+    pairs = pairs_by_frequency(matrices.sum(axis=0))
+    i, j = pairs[0]
+    images = matrices[0, i, j] + matrices[0, j, i]
+    print(f"\n3. Most likely confused overall: {CLASSES[i]} and {CLASSES[j]} ({images} images)")
+    print(f"\ntest accuracy {accuracies[0]:.2%} (the network shown), "
+          f"{accuracies.mean():.2%} (mean of {len(SEEDS)} networks)")
 
-        rows = most_confused_in_rows(matrices, rates_of(matrices))
-        columns = most_confused_in_columns(matrices, rates_of(matrices))
-        print_most_confused(rows, columns)
-        write_most_confused(rows, columns, folder)
-
-        pairs = pairs_by_frequency(matrices.sum(axis=0))
-        i, j = pairs[0]
-        images = matrices[0, i, j] + matrices[0, j, i]
-        print(f"\n3. Most likely confused overall: {CLASSES[i]} and {CLASSES[j]} ({images} images)")
-        write_pairs(pairs[:5], matrices, folder)
-        plot_mistakes(pairs[0], x_test, y_test, probabilities[0], folder)
-
-        accuracies = accuracy_of(matrices)
-        print(f"\ntest accuracy {accuracies[0]:.2%} (the network shown), "
-              f"{accuracies.mean():.2%} (mean of {len(SEEDS)} networks)")
-        results = {"quick": arguments.quick, **results_of(matrices, histories),
-                   "seconds": round(time.perf_counter() - begin)}
-        (folder / "p2_results.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
-        move(folder, out)
+    # The earlier outputs stay as they are until all new ones are written.
+    new = Path(tempfile.mkdtemp(prefix="new_", dir=out))
+    plot_curves(histories[0], new)
+    write_matrix(matrices[0], new)
+    plot_confusion(matrices[0], new)
+    write_most_confused(table_of_part_2, new)
+    write_pairs(pairs[:5], matrices, new)
+    plot_mistakes(pairs[0], x_test, y_test, probabilities[0], new)
+    results = {
+        "quick": arguments.quick, **results_of(matrices, histories),
+        "versions": {"Python": platform.python_version(), "numpy": np.__version__,
+                     "h5py": h5py.__version__, "matplotlib": matplotlib.__version__,
+                     "tensorflow": tf.__version__, "keras": keras.__version__},
+        "seconds": round(time.perf_counter() - begin)}
+    (new / "p2_results.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
+    for path in sorted(new.iterdir()):
+        path.replace(out / path.name)
+    new.rmdir()
     print(f"outputs: {out}")
 
 

@@ -30,19 +30,14 @@ SCRIPTS = {1: "p1_numpy_mlp", 2: "p2_confusion", 3: "p3_reg_histograms", 4: "p4_
 DATA = {1: "mnist_traindata.hdf5", 2: "fashion_mnist_traindata.hdf5",
         3: "fashion_mnist_traindata.hdf5", 4: "binary_random.hdf5"}
 OUTPUTS = {  # what each script writes
-    1: ["p1_accuracy.csv", "p1_adversarial.png", "p1_configurations.csv",
-        "p1_curve_relu_lr0.1.png", "p1_curve_relu_lr0.2.png", "p1_curve_relu_lr0.4.png",
-        "p1_curve_tanh_lr0.1.png", "p1_curve_tanh_lr0.2.png", "p1_curve_tanh_lr0.4.png",
-        "p1_curves.png", "p1_network_params.hdf5", "p1_results.json", "p1_test_errors.png"],
+    1: ["p1_accuracy.csv", "p1_configurations.csv", "p1_curves.png", "p1_network_params.hdf5",
+        "p1_results.json"],
     2: ["p2_confusion.csv", "p2_confusion.png", "p2_confusion.txt", "p2_confusion_counts.csv",
         "p2_curves.png", "p2_mistakes.png", "p2_most_confused.csv", "p2_pairs.csv",
         "p2_results.json"],
-    3: ["p3_hist_A_layer1.png", "p3_hist_A_layer2.png", "p3_hist_B_layer1.png",
-        "p3_hist_B_layer2.png", "p3_histograms.png", "p3_norms.png", "p3_pixels.png",
-        "p3_results.json", "p3_weights.csv"],
+    3: ["p3_histograms.png", "p3_results.json", "p3_weights.csv"],
     4: ["p4_learning_curve.png", "p4_model.hdf5", "p4_networks.csv", "p4_overfitting.png",
-        "p4_regularity.png", "p4_results.json", "p4_settings.csv", "p4_shares.csv",
-        "p4_weights.csv", "p4_weights.png", "p4_weights.txt", "p4_weights_folds.png"],
+        "p4_regularity.png", "p4_results.json", "p4_weights.png", "p4_weights.txt"],
 }
 
 

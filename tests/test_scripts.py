@@ -2,14 +2,16 @@
 complete outputs or untouched ones."""
 import importlib
 import json
+import shutil
 import sys
 import tempfile
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from conftest import (DATA, OUTPUTS, ROOT, SCRIPTS, assert_earlier_outputs_are_untouched, contents,
-                      earlier_outputs, posix, run_file, run_main, write_sequences)
+                      earlier_outputs, posix, run_file, run_main, write, write_sequences)
 from matplotlib.figure import Figure
 
 from data.loader import DataError
@@ -48,8 +50,8 @@ class Begun(Exception):
 
 @every_script
 @pytest.mark.parametrize("arguments, expected", [
-    ([], "outputs"), (["--quick"], "temporary"), (["--out", "wanted"], "wanted"),
-    (["--quick", "--out", "wanted"], "wanted")])
+    ([], "outputs"), (["--quick"], "tmp"), (["--out", "wanted"], "wanted"),
+    (["--quick", "--out", "wanted"], "wanted"), (["--out=~/wanted"], "wanted")])
 def test_files_are_collected_where_they_are_wanted(
         number, arguments, expected, project, monkeypatch, tmp_path):
     """Each run ends at its first training: by then its folder is there. --quick alone leaves
@@ -59,15 +61,18 @@ def test_files_are_collected_where_they_are_wanted(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     monkeypatch.setattr(script, "FOLDER", tmp_path)
     monkeypatch.chdir(tmp_path)
-    used = []
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    made = []
 
     def train(*_, **__):
-        used.extend(folder.name for folder in tmp_path.iterdir() if any(folder.iterdir()))
+        made.extend(folder.name for folder in tmp_path.rglob("*") if not folder.parent == tmp_path
+                    or folder.name != "temporary")
         raise Begun
     monkeypatch.setattr(script, "train", train)
     with pytest.raises(Begun):
         run_main(monkeypatch, script, *arguments)
-    assert {*used} == {expected}
+    assert {name[:len(expected)] for name in made} == {expected}
 
 
 # What goes wrong before a training
@@ -98,10 +103,39 @@ def test_too_few_images_or_rows_are_refused(number, no_training, project, monkey
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_a_missing_test_file_is_refused(number, no_training, project, monkeypatch, tmp_path):
+@pytest.mark.parametrize("kept", [None, 20_000, 100], ids=["missing", "cut short", "beginning"])
+def test_a_bad_test_file_is_refused(number, kept, no_training, project, monkeypatch, tmp_path):
     script = script_on_small_data(number, project, monkeypatch)
-    monkeypatch.setattr(script, "TEST_FILE", tmp_path / "nowhere.hdf5")
-    assert_is_refused(number, DataError, "nowhere.hdf5", tmp_path / "out", monkeypatch)
+    if kept:
+        (tmp_path / "test.hdf5").write_bytes(script.TEST_FILE.read_bytes()[:kept])
+    monkeypatch.setattr(script, "TEST_FILE", tmp_path / "test.hdf5")
+    assert_is_refused(number, DataError, "test.hdf5", tmp_path / "out", monkeypatch)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_file_sorted_by_class_is_refused(number, no_training, project, monkeypatch, tmp_path):
+    script = script_on_small_data(number, project, monkeypatch)
+    with h5py.File(script.TRAIN_FILE) as file:
+        order = np.argsort(file["ydata"][()].argmax(axis=1))
+        path = write(tmp_path / "f.hdf5", xdata=file["xdata"][()][order],
+                     ydata=file["ydata"][()][order])
+    monkeypatch.setattr(script, "TRAIN_FILE", path)
+    assert_is_refused(number, DataError, "shuffle", tmp_path / "out", monkeypatch)
+
+
+@posix
+@every_script
+def test_a_folder_that_cannot_be_written_to_is_refused(
+        number, no_training, project, monkeypatch, tmp_path):
+    """File modes do not stop root."""
+    script_on_small_data(number, project, monkeypatch)
+
+    def denied(*_, dir, **__):
+        raise PermissionError(13, "Permission denied", str(dir))
+    monkeypatch.setattr(tempfile, "TemporaryFile", denied)
+    with pytest.raises(OSError, match="out"):
+        run_main(monkeypatch, importlib.import_module(SCRIPTS[number]), "--out", tmp_path / "out")
+    assert contents(tmp_path / "out") == {}
 
 
 @every_script
@@ -174,31 +208,6 @@ def test_ctrl_c_ends_a_run_with_one_line_also_amid_its_threads(runs):
 
 # Earlier outputs
 
-@every_script
-def test_an_earlier_output_that_cannot_be_replaced_leaves_the_new_ones_in_a_folder(
-        number, tmp_path):
-    """b is in the way; other users' files and tables open in Excel are refused alike."""
-    new, out = tmp_path / "new", tmp_path / "out"
-    new.mkdir()
-    (out / "b").mkdir(parents=True)
-    (out / "b" / "file").write_bytes(b"old")
-    for name in ("a", "d", "not ours"):
-        (out / name).write_bytes(b"old")
-    for name in "abcd":
-        (new / name).write_bytes(b"new")
-    script = importlib.import_module(SCRIPTS[number])
-    with pytest.raises(OSError) as refusal:
-        script.move(new, out)
-    kept, = out.glob("new_*")
-    line = str(refusal.value)
-    assert str(out / "b") in line and str(kept) in line and "\n" not in line
-    assert contents(kept) == dict.fromkeys("bcd", b"new") and contents(new) == {}
-    assert (out / "a").read_bytes() == b"new"
-    assert contents(out / "b") == {"file": b"old"}
-    assert (out / "d").read_bytes() == (out / "not ours").read_bytes() == b"old"
-    assert len([*out.iterdir()]) == 5
-
-
 @pytest.fixture
 def quick_pictures(monkeypatch):
     """Drawn, but written as one word."""
@@ -207,16 +216,22 @@ def quick_pictures(monkeypatch):
     monkeypatch.setattr(Figure, "savefig", savefig)
 
 
-def test_a_run_ends_with_the_line_that_names_the_folder_of_the_new_files(
-        project, quick_pictures, monkeypatch, tmp_path):
-    (tmp_path / "p1_curves.png" / "folder").mkdir(parents=True)
-    line = run_file(monkeypatch, project / f"{SCRIPTS[1]}.py", "--quick", "--out", tmp_path)
+@every_script
+def test_an_earlier_output_that_cannot_be_replaced_leaves_the_new_ones_in_a_folder(
+        number, project, quick_pictures, monkeypatch, tmp_path):
+    """A folder is in the way; other users' files and tables open in Excel are refused alike."""
+    in_the_way = OUTPUTS[number][2]
+    (tmp_path / in_the_way / "folder").mkdir(parents=True)
+    (tmp_path / "not ours").write_bytes(b"old")
+    line = run_file(monkeypatch, project / f"{SCRIPTS[number]}.py", "--quick", "--out", tmp_path)
     kept, = tmp_path.glob("new_*")
-    assert line.startswith("error:") and str(kept) in line and "\n" not in line
+    assert line.startswith("error:") and "\n" not in line
+    assert str(kept) in line and str(tmp_path / in_the_way) in line
     files = [path.name for path in [*tmp_path.iterdir(), *kept.iterdir()] if path.is_file()]
-    assert sorted(files) == OUTPUTS[1] and "p1_curves.png" in contents(kept)
-    assert sorted(path for path in tmp_path.iterdir() if path.is_dir()) == [
-        kept, tmp_path / "p1_curves.png"]
+    assert sorted(files) == sorted([*OUTPUTS[number], "not ours"])
+    assert in_the_way in contents(kept)
+    assert sorted(path for path in tmp_path.iterdir() if path.is_dir()) == sorted(
+        [kept, tmp_path / in_the_way])
 
 
 @every_script
@@ -224,11 +239,6 @@ def test_a_run_that_fails_in_its_last_line_leaves_earlier_outputs_untouched(
         number, project, quick_pictures, monkeypatch, tmp_path):
     """The disk is full when all files but the last are written."""
     script = script_on_small_data(number, project, monkeypatch)
-    if number == 3:  # two networks of five, so that seconds suffice
-        monkeypatch.setattr(script, "NETWORKS", {name: script.NETWORKS[name] for name in "AB"})
-    if number == 4:  # likewise: 2^13 rows of the 2^20
-        all_rows = script.all_rows
-        monkeypatch.setattr(script, "all_rows", lambda coding: all_rows(coding)[::2 ** 7])
     written, write_text = [], Path.write_text
 
     def full(path, *arguments, **options):
@@ -241,4 +251,6 @@ def test_a_run_that_fails_in_its_last_line_leaves_earlier_outputs_untouched(
     with pytest.raises(OSError, match="No space left"):
         run_main(monkeypatch, script, "--quick", "--out", tmp_path)
     assert sorted(written) == sorted({*OUTPUTS[number]} - {f"p{number}_results.json"})
+    new, = tmp_path.glob("new_*")
+    shutil.rmtree(new)
     assert_earlier_outputs_are_untouched(number, tmp_path)

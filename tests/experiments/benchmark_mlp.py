@@ -7,21 +7,18 @@ products of the same step, on arrays of the same shapes, and nothing else. Every
 turn in each round, so that a slow moment of the machine strikes all; the best round counts. Prints
 the table and writes nothing.
 """
-import argparse
 import os
-import sys
 import time
-from pathlib import Path
+
+import program
 
 os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="-1", KERAS_BACKEND="tensorflow",
                   TF_USE_LEGACY_KERAS="0", KERAS_HOME=os.devnull)
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from p1_numpy_mlp import BATCH_SIZE, EPSILON, SIZES  # holds BLAS to one thread
+import numpy as np
+import tensorflow as tf
 
-from p1_numpy_mlp import BATCH_SIZE, EPSILON, SIZES  # holds BLAS to one thread  # noqa: E402
-import numpy as np  # noqa: E402
-import tensorflow as tf  # noqa: E402
-
-from mlp import MLP  # noqa: E402
+from mlp import MLP
 
 STEPS, ROUNDS = 500, 5
 LAST = len(SIZES) - 1  # the index of the last layer
@@ -74,7 +71,10 @@ def keras_fit(x, y):
 
 
 def main():
-    argparse.ArgumentParser(description="The seconds of a training step, a table.").parse_args()
+    global STEPS, ROUNDS
+    arguments = program.read(program.parser("The seconds of a training step, a table."))
+    if arguments.quick:
+        STEPS, ROUNDS = 5, 1
     rng = np.random.default_rng(0)
     x = rng.random((STEPS * BATCH_SIZE, SIZES[0]), dtype=np.float32)
     y = rng.integers(0, SIZES[-1], len(x))
@@ -100,4 +100,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    program.run(main)

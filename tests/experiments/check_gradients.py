@@ -1,23 +1,21 @@
-"""How exact is the backpropagation? The largest relative errors: outputs/p1_gradients.csv.
+"""How exact is the backpropagation? The largest relative errors of its gradients.
 
     python tests/experiments/check_gradients.py      (seconds)
 
 Gradients of the cost by all weights, biases and inputs, in float64, with L2 and random biases, are
 compared with central differences (a network 6-5-7-3, every entry) and with TensorFlow's automatic
 differentiation (784-300-300-10). tests/test_mlp.py holds the same functions to fixed limits.
+
+Writes p1_gradients.csv
 """
-import argparse
-import csv
 import os
-import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+import program
 
-import numpy as np  # noqa: E402
+import p1_numpy_mlp as p1  # first: it sets what numpy reads when imported
+import numpy as np
 
-from mlp import MLP  # noqa: E402
+from mlp import MLP
 
 
 def network(sizes, activation="ReLU", seed=0, dtype=np.float64, **options):
@@ -38,7 +36,7 @@ def backpropagation(net, x, labels):
     """The gradients of net.cost(x, labels) by [*W, *b, x]."""
     net.forward(x)
     net.backward(labels)
-    dx = net.errors(labels, lowest=0)[0] / len(x)  # the cost is a mean
+    dx = net.errors(labels)[1] @ net.W[1] / len(x)  # dC/dx = W[1]^T delta[1]; the cost is a mean
     return [*net.dW[1:], *net.db[1:], dx]
 
 
@@ -98,9 +96,7 @@ def error_against_tensorflow(activation):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="The largest relative errors of the gradients.")
-    parser.add_argument("--out", type=Path, default=ROOT / "outputs", help="folder for the table")
-    out = parser.parse_args().out
+    arguments = program.read(program.parser("The largest relative errors of the gradients."))
     os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="-1")
     rows = []
     for check, error in (("central differences", error_against_differences),
@@ -109,9 +105,8 @@ def main():
             rows.append([check, activation, f"{error(activation):.0e}"])
             print(*rows[-1], sep=", ")
     header = ["check", "activation", "largest relative error"]
-    with (out / "p1_gradients.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([header, *rows])
+    p1.write_csv(arguments.out / "p1_gradients.csv", header, rows)
 
 
 if __name__ == "__main__":
-    main()
+    program.run(main)

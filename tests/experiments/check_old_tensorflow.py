@@ -6,11 +6,18 @@
     last/bin/python tests/experiments/check_old_tensorflow.py
     .venv/bin/python tests/experiments/check_old_tensorflow.py
 
-Each run compares the model with a forward pass in numpy alone, prints one line of CSV, and appends
-it to outputs/p4_tensorflows.csv. Written for Python 3.7.
+The model is compared with a forward pass in numpy alone. Each run writes one row, that of its
+TensorFlow and of the model, into p4_tensorflows.csv; rows of an earlier version of the model file
+go. Written for Python 3.7, so without program.py.
+
+    ... --file students --model outputs/course_fall2020/p4_model.hdf5 --data FILE    (the course's)
 """
 import argparse
+import csv
+import hashlib
 import os
+import sys
+import tempfile
 from pathlib import Path
 
 os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="-1")
@@ -20,8 +27,8 @@ import numpy as np
 import tensorflow as tf
 
 ROOT = Path(__file__).resolve().parents[2]
-HEADER = ("TensorFlow,h5py,largest difference from numpy,cross-entropy of all rows,"
-          "accuracy of all rows (%)")
+HEADER = ["file", "SHA-256 of the model file begins", "TensorFlow", "h5py",
+          "largest difference from numpy", "cross-entropy of all rows", "accuracy of all rows (%)"]
 
 
 def in_numpy(path, x):
@@ -36,10 +43,15 @@ def in_numpy(path, x):
 
 def main():
     parser = argparse.ArgumentParser(description="The model of problem 4 in this TensorFlow.")
+    parser.add_argument("--quick", action="store_true", help="write into a temporary folder")
+    parser.add_argument("--out", help="folder for the table (default: outputs/beyond/)")
+    parser.add_argument("--file", default="study", help="what the rows are called in the table")
     parser.add_argument("--model", default=str(ROOT / "outputs" / "p4_model.hdf5"))
     parser.add_argument("--data", default=str(ROOT / "data" / "binary_random.hdf5"))
-    parser.add_argument("--out", type=Path, default=ROOT / "outputs", help="folder for the table")
     arguments = parser.parse_args()
+    default = tempfile.mkdtemp() if arguments.quick else ROOT / "outputs" / "beyond"
+    out = Path(arguments.out or default).expanduser()
+    out.mkdir(parents=True, exist_ok=True)
     with h5py.File(arguments.data, "r") as file:
         human, machine = file["human"][()], file["machine"][()]
     x = np.concatenate([human, machine]).astype(np.float32)
@@ -49,15 +61,23 @@ def main():
     difference = np.abs(model.predict(x, verbose=0) - in_numpy(arguments.model, x)).max()
     loss, accuracy = model.evaluate(x, y, batch_size=1000, verbose=0)
     model.fit(x[:64], y[:64], verbose=0)
-    line = "{},{},{:.1e},{:.6f},{:.4f}".format(tf.__version__, h5py.__version__, difference, loss,
-                                               100 * accuracy)
-    print(line)
-    table = arguments.out / "p4_tensorflows.csv"
-    with table.open("a", encoding="utf-8") as file:
-        if file.tell() == 0:
-            file.write(HEADER + "\n")
-        file.write(line + "\n")
+    sha256 = hashlib.sha256(Path(arguments.model).read_bytes()).hexdigest()[:8]
+    row = [arguments.file, sha256, tf.__version__, h5py.__version__, "{:.1e}".format(difference),
+           "{:.6f}".format(loss), "{:.4f}".format(100 * accuracy)]
+    print(*row, sep=", ")
+
+    table, rows = out / "p4_tensorflows.csv", []
+    if table.exists():
+        with table.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.reader(file))[1:]
+    # Of this file, rows of the same model in other versions of TensorFlow stay.
+    rows = [old for old in rows if old[0] != row[0] or old[1] == row[1] and old[2] != row[2]]
+    with table.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([HEADER] + sorted(rows + [row]))
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except OSError as error:
+        sys.exit("error: {}".format(error))

@@ -1,7 +1,6 @@
 """Adversarial training in problem 1: is it the direction of the step, or any noise of its length?
 
-    python tests/experiments/control_p1.py            (about 9 minutes on two cores)
-    python tests/experiments/control_p1.py --quick    (seconds, little data, writes nothing)
+    python tests/experiments/control_p1.py      (about 9 minutes on two cores)
 
 Five ways to train, two seeds each: 784-300-300-10, ReLU, initial learning rate 0.2, epochs and
 halvings as in problem 1. On images as they are: plain, with a step of length 1 in a
@@ -9,15 +8,12 @@ random direction, and with the adversarial step of length 1. On images moved by 
 with the adversarial step. Each is judged on validation images after every epoch; the test file is
 not opened.
 
-Writes outputs/p1_control.csv (the last ten epochs) and outputs/p1_control.png (all epochs).
+Writes p1_control.csv (the last ten epochs), p1_control.png (all epochs)
 """
-import argparse
-import csv
-import os
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-from search_p1 import ROOT, Trial, p1, validation_accuracies
+import program
+from search_p1 import Trial, p1, validation_accuracies
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -82,17 +78,11 @@ def plot(accuracies, folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="The control of adversarial training.")
-    parser.add_argument("--quick", action="store_true", help="a smoke test, writes nothing")
-    parser.add_argument("--out", type=Path, default=ROOT / "outputs",
-                        help="folder for the table and the picture")
-    arguments = parser.parse_args()
+    arguments = program.read(program.parser("The control of adversarial training."))
     images = 60_000
     if arguments.quick:
         images, p1.EPOCHS = 600, 1
     accuracies = train_all(*load_images(p1.TRAIN_FILE, images))
-    if arguments.quick:
-        return
     plot(accuracies, arguments.out)
     rows = []
     for name, curves in accuracies.items():
@@ -102,12 +92,8 @@ def main():
     header = ["training images", "step of length 1",
               *(f"validation, mean of last ten epochs, seed {seed} (%)" for seed in SEEDS),
               "mean (%)"]
-    with (arguments.out / "p1_control.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([header, *rows])
+    p1.write_csv(arguments.out / "p1_control.csv", header, rows)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        os._exit(1)  # sys.exit() would wait for all trainings that are still to run
+    program.run(main)

@@ -5,11 +5,11 @@
 Trains a model of one weight on eight samples for three epochs, one sample at a time, and prints the
 order in which each epoch met them: once by fit() on arrays, once by fit() on a tf.data pipeline.
 
-Writes outputs/frozen_order.txt
+Writes frozen_order.txt
 """
-import argparse
 import os
-from pathlib import Path
+
+import program
 
 os.environ.update(KERAS_BACKEND="tensorflow", TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="-1")
 
@@ -17,7 +17,6 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-OUTPUTS = Path(__file__).resolve().parents[2] / "outputs"
 EPOCHS = 3
 SAMPLES = np.arange(8.0).reshape(8, 1)  # each sample's input is its number; its target, too
 
@@ -42,9 +41,7 @@ def lines_of(title, met):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="The order of the samples in each epoch.")
-    parser.add_argument("--out", type=Path, default=OUTPUTS, help="folder for frozen_order.txt")
-    arguments = parser.parse_args()
+    arguments = program.read(program.parser("The order of the samples in each epoch."))
 
     met = []
     keras.utils.set_random_seed(0)
@@ -60,9 +57,8 @@ def main():
     text += lines_of("set_random_seed(0), then fit() on a tf.data pipeline that shuffles:", met)
 
     print(text, end="")
-    arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "frozen_order.txt").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    program.run(main)

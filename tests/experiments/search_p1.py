@@ -1,30 +1,25 @@
-"""Which settings for problem 1? Trials on validation images alone: outputs/p1_search.csv.
+"""Which settings for problem 1? Trials on validation images alone.
 
-    python tests/experiments/search_p1.py            (about 40 minutes on two cores)
-    python tests/experiments/search_p1.py --quick    (seconds, little data, writes nothing)
+    python tests/experiments/search_p1.py      (about 40 minutes on two cores)
 
 Each trial trains on the first 50,000 images and is judged on the last 10,000 by its mean accuracy
 (%) over the last ten of 50 epochs. The seeds are not those of the script: two for each trial, three
 for those that decide. The halvings of the learning rate, the minibatches and the epochs are those
 of p1_numpy_mlp.py. The rule for the size of the network: the fewest weights within 0.05 points of
 the best. The test file is not opened.
+
+Writes p1_search.csv
 """
-import argparse
-import csv
-import os
-import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+import program
 
-import p1_numpy_mlp as p1  # before numpy: it holds BLAS to one thread  # noqa: E402
-import numpy as np  # noqa: E402
+import p1_numpy_mlp as p1  # before numpy: it holds BLAS to one thread
+import numpy as np
 
-from data.loader import load_images  # noqa: E402
-from mlp import MLP  # noqa: E402
+from data.loader import load_images
+from mlp import MLP
 
 
 class Trial(NamedTuple):
@@ -105,26 +100,17 @@ def run(trials, seeds, x, y):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Settings for problem 1, on validation images.")
-    parser.add_argument("--quick", action="store_true", help="a smoke test, writes nothing")
-    parser.add_argument("--out", type=Path, default=ROOT / "outputs", help="folder for the table")
-    arguments = parser.parse_args()
+    arguments = program.read(program.parser("Settings for problem 1, on validation images."))
     trials, seeds, images = [*DECIDING, *OTHERS], SEEDS, 60_000
     if arguments.quick:
         trials, seeds, images, p1.EPOCHS = trials[-2:], SEEDS[:1], 600, 1
     x, y = load_images(p1.TRAIN_FILE, images)
     rows = run(trials, seeds, x, y)
-    if arguments.quick:
-        return
     header = ["activation", "hidden layers", "weights", "initial learning rate", "step",
               "moved by (pixels)", "L2", *(f"validation, seed {seed} (%)" for seed in seeds),
               "mean (%)"]
-    with (arguments.out / "p1_search.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([header, *rows])
+    p1.write_csv(arguments.out / "p1_search.csv", header, rows)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        os._exit(1)  # sys.exit() would wait for all trainings that are still to run
+    program.run(main)

@@ -1,29 +1,25 @@
-"""Which settings for problem 2? Trials on validation images alone: outputs/p2_search.csv.
+"""Which settings for problem 2? Trials on validation images alone.
 
-    python tests/experiments/search_p2.py            (about 12 minutes on two cores)
-    python tests/experiments/search_p2.py --quick    (seconds, little data, writes nothing)
+    python tests/experiments/search_p2.py      (about 12 minutes on two cores)
 
 The network and its training are those of p2_confusion.py; only the constants differ. Each row of
 TRIALS trains on the first 50,000 images, from three seeds that the script does not use, and is
 judged by its mean accuracy on the last 10,000. The rule: the cheapest in seconds whose mean is
 within 0.1 points of the best. The test file is not opened.
+
+Writes p2_search.csv
 """
-import argparse
-import csv
 import signal
-import sys
 import time
 from multiprocessing import get_context
-from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+import program
 
-import p2_confusion as p2  # before TensorFlow: it sets the environment  # noqa: E402
-import tensorflow as tf  # noqa: E402
+import p2_confusion as p2  # before TensorFlow: it sets the environment
+import tensorflow as tf
 
-from data.loader import load_images  # noqa: E402
+from data.loader import load_images
 
 
 class Trial(NamedTuple):
@@ -108,25 +104,16 @@ def run(trials, seeds, images):
 
 def main():
     global REPEATS
-    parser = argparse.ArgumentParser(description="Settings for problem 2, on validation images.")
-    parser.add_argument("--quick", action="store_true", help="a smoke test, writes nothing")
-    parser.add_argument("--out", type=Path, default=ROOT / "outputs", help="folder for the table")
-    arguments = parser.parse_args()
+    arguments = program.read(program.parser("Settings for problem 2, on validation images."))
     trials, seeds, images = TRIALS, SEEDS, 60_000
     if arguments.quick:
         trials, seeds, images, REPEATS = [Trial(0.001, 128, 1)], SEEDS[:1], 600, 1
     rows = run(trials, seeds, images)
-    if arguments.quick:
-        return
     header = ["initial learning rate", "minibatch", "epochs",
               *(f"validation accuracy, seed {seed} (%)" for seed in seeds),
               "mean (%)", "seconds of a training"]
-    with (arguments.out / "p2_search.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([header, *rows])
+    p2.write_csv(arguments.out / "p2_search.csv", header, rows)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit(1)
+    program.run(main)
