@@ -10,7 +10,6 @@ from conftest import OUTPUTS, ROOT, SCRIPTS
 
 import p1_numpy_mlp as p1
 import p2_confusion as p2
-import p3_reg_histograms as p3
 import p4_human_machine as p4
 from data.loader import load_images, load_sequences
 from mlp import MLP
@@ -39,12 +38,9 @@ def numbers(name, folder=OUT):
     return np.array([row[1:] for row in rows], float)
 
 
-@pytest.mark.parametrize("number", SCRIPTS)
-def test_every_file_is_there(number):
-    assert [name for name in OUTPUTS[number] if not (OUT / name).is_file()] == []
-
-
-def test_every_file_of_the_courses_data_is_there():
+def test_every_file_is_there():
+    of_scripts = [name for number in SCRIPTS for name in OUTPUTS[number]]
+    assert [name for name in of_scripts if not (OUT / name).is_file()] == []
     assert [name for name in OUTPUTS[4] if not (COURSE / name).is_file()] == []
 
 
@@ -100,19 +96,14 @@ def test_p2_files_agree_and_count_every_test_image():
 
 
 def test_p2_most_confused_classes_follow_from_the_counts():
-    networks = len(results_of(2)["test_accuracy_of_each_seed"])
+    results_of(2)
     rates = p2.mistakes_of(numbers("p2_confusion_counts.csv")) / 1000
     for m, row in enumerate(table("p2_most_confused.csv")):
-        number, name, *of_row, k, column_rate, _, column_seeds = row.values()
-        j, row_rate, _, row_seeds = of_row
+        number, name, j, row_rate, _, _, k, column_rate, *_ = row.values()
         j, k = p2.CLASSES.index(j), p2.CLASSES.index(k)
         assert (number, name) == (str(m), p2.CLASSES[m])
         assert float(row_rate) == pytest.approx(rates[m, j])
         assert float(column_rate) == pytest.approx(rates[k, m])
-        if int(row_seeds) == networks:
-            assert rates[m, j] == rates[m].max()
-        if int(column_seeds) == networks:
-            assert rates[k, m] == rates[:, m].max()
 
 
 def test_p2_pairs_are_ordered_by_the_networks_together():
@@ -132,30 +123,15 @@ def test_p2_pairs_are_ordered_by_the_networks_together():
 
 # Problem 3
 
-def test_p3_networks_are_those_of_the_homework_and_its_controls():
+def test_p3_l2_narrows_layer_1():
     results_of(3)
     rows = table("p3_weights.csv")
-    seeds = {row["seed"] for row in rows}
-    assert len(rows) == len(p3.NETWORKS) * len(seeds)
-    for row in rows:
-        units, l2, dropout = p3.NETWORKS[row["network"]]
-        assert (float(row["L2"]), float(row["dropout"])) == (l2, dropout)
-        assert int(row["units"]) == units > 2 * int(row["dead units"])
-        assert 83 < float(row["validation accuracy (%)"]) < 93
-
-
-def test_p3_l2_narrows_layer_1_and_most_of_all_what_rarely_inked_pixels_say():
-    results_of(3)
-    rows = table("p3_weights.csv")
-    width = "layer 1, living units: standard deviation"
-    rare = "layer 1, living units: rms of weights from rarely inked pixels"
     for seed in {row["seed"] for row in rows}:
-        networks = {row["network"]: row for row in rows if row["seed"] == seed}
-        for free in "ACE":
-            for penalized in "DB":
-                free_row, penalized_row = networks[free], networks[penalized]
-                assert float(free_row[width]) > 1.5 * float(penalized_row[width])
-                assert float(free_row[rare]) > 2 * float(penalized_row[rare])
+        a, b = (row for row in rows if row["seed"] == seed)
+        assert (a["network"], b["network"]) == ("A", "B")
+        assert float(a["layer 1 sd"]) > 1.5 * float(b["layer 1 sd"])
+        for row in (a, b):
+            assert int(row["dead units"]) < 24 and 83 < float(row["validation accuracy (%)"]) < 93
 
 
 # Problem 4
@@ -180,62 +156,36 @@ def test_p4_submitted_network_tells_humans_from_the_machine():
 @both_files
 def test_p4_weights_are_those_of_the_model(folder):
     _, W = forward(folder, np.zeros((1, 20)))
-    np.testing.assert_allclose(numbers("p4_weights.csv", folder), W, rtol=1e-6)
     text = (folder / "p4_weights.txt").read_text(encoding="utf-8")
     assert text == p4.matrix_text(W) + "\n"
 
 
 @both_files
-def test_p4_submitted_network_has_the_lowest_validation_cross_entropy_or_nearly_so(folder):
+def test_p4_cyclic_shifts_are_submitted_and_do_not_over_fit(folder):
     results = results_of(4, folder)
-    settings = {row["20-20-1, trained with"]: row for row in table("p4_settings.csv", folder)}
+    assert results["submitted"] == "Adam, cyclic shifts"
+    networks = table("p4_networks.csv", folder)
+    settings = {row["trained with"]: row for row in networks if row["network"] == "20-20-1"}
+    assert list(settings) == list(p4.SETTINGS)
     entropies = [float(row["validation cross-entropy"]) for row in settings.values()]
-    submitted = settings[results["submitted"]]
-    assert len(settings) == len(p4.SETTINGS) + 1
-    assert float(submitted["validation cross-entropy"]) < min(entropies) + p4.CLOSE + 0.0001
+    shifts = settings[results["submitted"]]
+    assert float(shifts["validation cross-entropy"]) < min(entropies) + p4.CLOSE + 0.0001
+    validation = float(shifts["validation accuracy (%)"])
+    assert validation == pytest.approx(results["validation_accuracy"], abs=0.06)
+    assert float(shifts["training accuracy (%)"]) - validation < 3
     assert min(entropies) < np.log(2)
-    accuracy = 100 * results["validation_accuracy"]
-    assert float(submitted["validation accuracy (%)"]) == pytest.approx(accuracy, abs=0.06)
 
 
 @both_files
-def test_p4_taught_network_is_submitted_and_does_not_over_fit(folder):
-    results = results_of(4, folder)
-    assert results["submitted"] == p4.TAUGHT
-    taught = table("p4_settings.csv", folder)[-1]
-    gap = float(taught["training accuracy (%)"]) - float(taught["validation accuracy (%)"])
-    assert gap < 3
-
-
-@both_files
-def test_p4_shared_weights_and_squares_tell_more_than_single_weights_and_pairs(folder):
+def test_p4_squares_tell_more_than_products(folder):
     results_of(4, folder)
-    entropy = {row["input"] if row["network"] == "logistic regression" else row["network"]:
-               float(row["validation cross-entropy"]) for row in table("p4_networks.csv", folder)}
-    assert entropy["convolution"] < entropy["20-20-1, taught"] < entropy["20-20-1"]
-    products, squares, both = (entropy[name] for name in p4.FEATURES)
+    products, squares, both = (float(row["validation cross-entropy"])
+                               for row in table("p4_networks.csv", folder)[-3:])
     assert both < squares < products
-
-
-@both_files
-def test_p4_shares_are_ordered_and_leave_room_for_higher_orders(folder):
-    results_of(4, folder)
-    rows = table("p4_shares.csv", folder)
-    for row in rows:
-        means = []
-        for presses in ("singles", "pairs", "threes", "fours"):
-            mean = float(row[f"{presses} (%)"])
-            least, most = float(row[f"{presses}: least (%)"]), float(row[f"{presses}: most (%)"])
-            assert 0 <= least <= mean <= most <= 100
-            means.append(mean)
-        assert sum(means) <= 100.2  # four rounded numbers
-    fours = {row["network"]: float(row["fours (%)"]) for row in rows}
-    assert fours["convolution"] > fours["20-20-1, taught"] > fours["20-20-1"]
-    assert fours["their ten squares"] > 80
 
 
 def test_p4_outputs_of_the_course_are_of_its_file_split_by_students():
     results = results_of(4, COURSE)
     assert (results["human_rows"], results["machine_rows"]) == (5100, 5100)
     assert (results["split_by"], results["people"]) == ("people", 204)
-    assert 0.59 < results["validation_accuracy"] < 0.64
+    assert 58 < results["validation_accuracy"] < 64
