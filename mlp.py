@@ -1,16 +1,17 @@
 """A multilayer perceptron and its backpropagation, in numpy and nothing else.
 
-Read it beside the lecture notes. For layers l = 1 ... L, with a[0] = x the input (in the formulas a
-sample is a column; in the code samples are rows, so that W a is written a @ W.T):
+Read it beside the lecture notes. In the formulas a sample is a column; in the code samples are
+rows, so that W a is written a @ W.T. For layers l = 1 ... L, with a[0] = x the input:
 
     forward    z[l] = W[l] a[l-1] + b[l],  a[l] = h(z[l]);  the last layer: p = softmax(z[L])
-    cost       C = mean over the minibatch of -ln p[label],  + l2/2 * sum of all W squared
-    backward   delta[l] = dC/dz[l] of one sample:
-               delta[L] = p - y     as -ln p[label] = -z[label] + ln sum_k exp(z[k]); y is one-hot
+    cost       C_i = -ln p[label] of a sample;  C = mean of C_i over the minibatch
+               + l2/2 * sum of all W squared
+    backward   delta[l] = dC_i/dz[l]:
+               delta[L] = p - y     as C_i = -z[label] + ln sum_k exp(z[k]); y is one-hot
                delta[l] = (W[l+1]^T delta[l+1]) * h'(z[l])
                dC/dW[l] = mean of delta[l] a[l-1]^T,  + l2 W[l];  dC/db[l] = mean of delta[l]
     update     W[l] <- W[l] - learning_rate dC/dW[l],  and so for b[l]
-    input      dC/dx = W[1]^T delta[1]     the same rule one layer further down: which way to change
+    input      dC_i/dx = W[1]^T delta[1]   the same rule one layer further down: which way to change
                a sample so that its cost grows
 
 Formulas: Nielsen, "Neural Networks and Deep Learning" (2015), chapters 2 and 3. The last one is for
@@ -68,7 +69,8 @@ class MLP:
     """
 
     def __init__(self, sizes, activation, rng, *, epsilon=0.0, l2=0.0, dtype=np.float32):
-        self.L, self.rng, self.epsilon, self.l2 = len(sizes) - 1, rng, epsilon, l2
+        self.L = len(sizes) - 1
+        self.rng, self.epsilon, self.l2 = rng, epsilon, l2
         self.h, self.derivative = ACTIVATIONS[activation]
         self.W, self.b = [None], [None]
         for n_in, n_out in zip(sizes, sizes[1:]):
@@ -125,8 +127,9 @@ class MLP:
             self.b[l] -= learning_rate * self.db[l]
 
     def adversarial(self, labels):
-        """The adversarial examples (n, inputs) of the samples of the last forward()."""
-        dx = self.errors(labels)[1] @ self.W[1]                     # dC/dx = W[1]^T delta[1]
+        """The adversarial examples (n, inputs) of the samples of the last forward(). They may leave
+        the inputs' range, 0 to 1 for pixels."""
+        dx = self.errors(labels)[1] @ self.W[1]                     # dC_i/dx = W[1]^T delta[1]
         length = np.linalg.norm(dx, axis=1, keepdims=True)
         return self.a[0] + dx * (self.epsilon / np.maximum(length, 1e-12))  # no gradient: no step
 
@@ -139,7 +142,8 @@ class MLP:
             chosen = order[start:start + batch_size]
             p = self.forward(x[chosen])
             right += (p.argmax(axis=1) == labels[chosen]).sum()
-            if self.epsilon:  # the gradients that follow are those of the adversarial examples
+            if self.epsilon:
+                # The gradients that follow are those of the adversarial examples.
                 self.forward(self.adversarial(labels[chosen]))
             self.backward(labels[chosen])
             self.step(learning_rate)

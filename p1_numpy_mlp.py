@@ -1,6 +1,6 @@
 """Problem 1: a multilayer perceptron for MNIST, trained by backpropagation written out in numpy.
 
-    python p1_numpy_mlp.py      (about 8 minutes on two cores)
+    python p1_numpy_mlp.py      (about 10 minutes on two cores)
 
 Trains six configurations (two activations, three initial learning rates) for 50 epochs on 50,000
 images, chooses the one with the best accuracy on 10,000 validation images, trains it afresh on all
@@ -16,7 +16,7 @@ Prints a line for each training every ten epochs, and at the end
     chosen: ReLU, 0.4; trained afresh on all 60,000 images:
     ReLU, 0.4: epoch 50 of 50, training 99.70%, 0 s left
     test accuracy 99.40% (9,940 of 10,000 images)
-    outputs: outputs
+    outputs: <folder>
 """
 import argparse
 import csv
@@ -63,7 +63,7 @@ LEARNING_RATES = (0.4, 0.2, 0.1)  # part (e), initial ones
 BATCH_SIZE = 100  # part (f): 500 updates in an epoch
 SHIFT = 1  # part (g): in each epoch each image is moved by up to so many pixels, at random
 EPSILON = 0.8  # part (g): adversarial training, see mlp.py; pixels are from 0 to 1
-SEED = 0  # of the initial weights, part (h), and of the order of the images
+SEED = 0  # of the initial weights, part (h), the order of the images and their shifts
 EPOCHS = 50  # part (j)
 HALVE_AFTER = (20, 40)  # part (k): epochs
 CONFIGURATIONS = tuple(product(ACTIVATIONS, LEARNING_RATES))  # part (l)
@@ -171,15 +171,17 @@ def plot_curves(training, validation, best, folder):
     figure, panels = plt.subplots(3, 2, figsize=(8.3, 10))
     epochs = range(1, EPOCHS + 1)
     low, high = 95, 100.1  # %
-    columns = panels.T.flat  # one for each activation
-    for number, (axes, (activation, initial)) in enumerate(zip(columns, CONFIGURATIONS)):
+    ends = [0, *HALVE_AFTER, EPOCHS]
+    by_activation = panels.T.flat  # a column of panels for each
+    for number, (axes, (activation, initial)) in enumerate(zip(by_activation, CONFIGURATIONS)):
         axes.plot(epochs, 100 * training[number], color="#0072B2", label="training (moved images)")
         axes.plot(epochs, 100 * validation[number], "--", color="#D55E00", label="validation")
         halvings = np.array(HALVE_AFTER) + 0.5  # between two epochs
-        axes.vlines(halvings, low, high, color="0.3", linestyle=":", label="learning rate halved")
-        for last_before, last in pairwise([0, *HALVE_AFTER, EPOCHS]):
-            rate = learning_rate_of(initial, last)
-            axes.text((last_before + last + 1) / 2, low + 0.15, f"rate {rate:g}", ha="center",
+        axes.vlines(halvings, low, high, color="0.3", linestyle=":",
+                    label="learning rate (below) halved")
+        for begin, end in pairwise(ends):
+            rate = learning_rate_of(initial, end)
+            axes.text((begin + end + 1) / 2, low + 0.15, f"{rate:g}", ha="center", size=9,
                       clip_on=True)
         axes.set_title(f"{activation}, initial learning rate {initial:g}", size=10,
                        fontweight="bold" if number == best else "normal")

@@ -14,9 +14,10 @@ Writes outputs/p2_confusion.txt (rates, as printed), p2_confusion.csv (rates),
 
 Prints the matrix, what each class is confused with, and at the end:
 
-    3. Most likely confused overall: T-shirt/top and Shirt (212 images)
+    3. Most likely confused overall: T-shirt/top and Shirt (212 images in the network shown)
 
     test accuracy 89.04% (the network shown), 88.89% (mean of 5 networks)
+    outputs: <folder>
 """
 import argparse
 import csv
@@ -129,23 +130,24 @@ def rates_of(counts):
 
 def mistakes_of(counts):
     """counts (..., 10, 10) with 0 on the diagonal, where true and predicted class are the same."""
-    return counts * ~np.eye(10, dtype=bool)
+    return counts * (1 - np.eye(10, dtype=int))
 
 
 def most_confused(mistakes, rates):
     """Part 2, for one class: which other class is most confused with it, by the mistakes of all
     networks together, the first of equals.
 
-    mistakes, rates (networks, 10): a row or a column of each network's matrix. Returns the other
-    class, its rate in the first network, its mean rate, and near ties: further classes that come
-    within a standard error, as they do when a count n varies by the square root of n."""
-    images = mistakes.mean(axis=0)
-    if not images.any():
+    mistakes, rates (networks, 10): a row or a column of each network's matrix. Returns four texts:
+    the other class ("none" where there is no mistake), its rate in the first network, its mean
+    rate, and the near ties. Those are classes within a standard error of the first: counts n1 and
+    n2 differ by chance by about the square root of n1 + n2."""
+    mean = mistakes.mean(axis=0)
+    if not mean.any():
         return ["none", "", "", ""]
-    first = images.argmax()
-    near = images[first] - images <= np.sqrt(images[first] + images)
+    first = mean.argmax()
+    near = mean[first] - mean <= np.sqrt(mean[first] + mean)
     near[first] = False
-    near_ties = [CLASSES[k] for k in np.argsort(-images, kind="stable") if near[k] and images[k]]
+    near_ties = [CLASSES[k] for k in np.argsort(-mean, kind="stable") if near[k] and mean[k]]
     return [CLASSES[first], f"{rates[0, first]:.3f}", f"{rates[:, first].mean():.4f}",
             ", ".join(near_ties)]
 
@@ -389,7 +391,8 @@ def main():
     pairs = pairs_by_frequency(matrices.sum(axis=0))
     i, j = pairs[0]
     images = matrices[0, i, j] + matrices[0, j, i]
-    print(f"\n3. Most likely confused overall: {CLASSES[i]} and {CLASSES[j]} ({images} images)")
+    print(f"\n3. Most likely confused overall: {CLASSES[i]} and {CLASSES[j]} "
+          f"({images} images in the network shown)")
     print(f"\ntest accuracy {accuracies[0]:.2%} (the network shown), "
           f"{accuracies.mean():.2%} (mean of {len(SEEDS)} networks)")
 

@@ -1,6 +1,7 @@
 """Load the homework's HDF5 files, checked: arrays, or one clear line of refusal.
 
-    from data.loader import DataError, check_images, load_images, load_sequences
+    from data.loader import DataError, check_classes, check_images, load_images
+    from data.loader import load_sequences, path_argument
 
 The files, and the forms of the course's own that load too, are described in data/README.md.
 """
@@ -42,8 +43,8 @@ def path_argument(text):
 
 
 def check_images(path, count=None):
-    """Raise DataError where it can be said beforehand that load_images() will: the file, its keys,
-    shapes, types and compression are looked at, not one value."""
+    """Raise DataError where load_images() would, as far as the file's keys, shapes, types and
+    compression tell: no value is read."""
     with _opened(path) as file:
         _images_in(file, count)
 
@@ -157,7 +158,7 @@ def _dataset(file, key):
     _expect(key in file, path, key, f"only {sorted(map(str, file))[:5]}", f"a dataset {key}")
     dataset = file[key]
     _expect(isinstance(dataset, h5py.Dataset), path, key, "a group", "a dataset")
-    kind = dataset.dtype.kind
+    kind = dataset.dtype.kind  # a letter, as numpy names kinds of types
     _expect(kind not in "OSU", path, key, "text, or rows of different lengths", "numbers")
     _expect(kind in "biuf", path, key, f"type {dataset.dtype}", "numbers")
     size = prod(dataset.shape or [0])  # a single number has the shape (): no rows
