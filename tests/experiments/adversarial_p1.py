@@ -107,11 +107,11 @@ def plot_adversarial(network, x, y, folder):
         panels = half.subplots(4, 5)
         for panel in panels.flat:
             panel.axis("off")  # where there are fewer images
-        for index, (image, image_moved, step, example) in zip(shown, panels.T):
-            show(image, x[index], f"{y[index]}")
-            show(image_moved, moved[index], f"{y[index]}: {before[index]:.3f}")
-            show(step, steps[index], "", "RdBu_r", -limit, limit)
-            show(example, examples[index], f"{y[index]}: {after[index]:.3f}")
+        for index, column in zip(shown, panels.T):
+            show(column[0], x[index], f"{y[index]}")
+            show(column[1], moved[index], f"{y[index]}: {before[index]:.3f}")
+            show(column[2], steps[index], "", "RdBu_r", -limit, limit)
+            show(column[3], examples[index], f"{y[index]}: {after[index]:.3f}")
         if half is halves[0]:
             for panel, row in zip(panels[:, 0], ("image", "moved", "step", "adversarial")):
                 panel.set_ylabel(row)
@@ -134,13 +134,13 @@ def plot_test_errors(x, y, p, folder):
 
 
 def main():
-    arguments = program.read(program.parser("Adversarial examples of problem 1's network."))
+    arguments = program.read(program.make_parser("Adversarial examples of problem 1's network."))
     network = read_network(program.ROOT / "outputs" / "p1_network_params.hdf5")
     x, y = load_images(p1.TRAIN_FILE, 1000)
-    if arguments.quick:
-        name, x_test, y_test = "the same again", x, y  # a smoke test leaves the test set unread
-    else:
-        name, (x_test, y_test) = "test images", load_images(p1.TEST_FILE)
+    name, x_test, y_test = "the same again", x, y  # a smoke test leaves the test set unread
+    if not arguments.quick:
+        name = "test images"
+        x_test, y_test = load_images(p1.TEST_FILE)
     rows = [{"images": "first 1,000 training images", **statistics(network, x, y)},
             {"images": name, **statistics(network, x_test, y_test)}]
     plot_adversarial(network, x, y, arguments.out)

@@ -1,7 +1,7 @@
 """What do problem 4's networks look at? An exact answer, from all 2^20 rows; and what the
 convolution has that they lack.
 
-    python tests/experiments/all_rows_p4.py                   (about 4 minutes on two cores)
+    python tests/experiments/all_rows_p4.py --out DIR         (about 4 minutes on two cores)
     python tests/experiments/all_rows_p4.py --course FILE     (about 10; the students' file as well)
 
 Shares: a network's log-odds are a sum of products of presses, and different products are
@@ -14,8 +14,8 @@ shared. Both start from the same initializer: by default Keras would start the s
 (it counts the filter's outputs at all 6 places). Same folds, same training, nothing else differs.
 
 Reads  data/binary_random.hdf5, and the file of --course (blocks of 25 rows are a student's)
-Writes p4_shares.csv, p4_sharing.csv, p4_people.csv, p4_weights_folds_study.png and, with --course,
-       p4_weights_folds_students.png
+Writes p4_shares.csv, p4_sharing.csv, p4_patterns.csv, p4_people.csv, p4_weights_folds_study.png
+       and, with --course, p4_weights_folds_students.png
 """
 import program
 
@@ -69,7 +69,8 @@ def log_odds_of(model, x):
     """What any model gives to its last sigmoid, for rows x (n, 20): (n,)."""
     v, c = model.layers[-1].get_weights()
     before_output = keras.Model(model.inputs[0], model.layers[-1].input)
-    return (before_output.predict(x, batch_size=2 ** 14, verbose=0) @ v + c)[:, 0]
+    parts = [before_output(rows).numpy() for rows in np.array_split(x, len(x) // 2 ** 14 + 1)]
+    return (np.concatenate(parts) @ v + c)[:, 0]
 
 
 def all_rows(coding):
@@ -118,7 +119,7 @@ def spread_of_people(values, person):
 def plot_matrices(all_weights, path):
     """The matrices of all folds' networks on one scale, neurons sorted by their output weight."""
     limit = np.quantile(np.abs([weights[0] for weights in all_weights]), 0.97)
-    figure, panels = plt.subplots(1, len(all_weights), figsize=(8.3, 2.6), sharey=True)
+    figure, panels = plt.subplots(1, len(all_weights), figsize=(8.3, 3.2), sharey=True)
     for fold, (axes, (W, _, v, _)) in enumerate(zip(panels, all_weights)):
         image = axes.imshow(W[:, np.argsort(v[:, 0], kind="stable")], cmap="RdBu_r", vmin=-limit,
                             vmax=limit, aspect="auto")
@@ -135,7 +136,7 @@ def plot_matrices(all_weights, path):
 
 
 def shares_row(log_odds):
-    """Means of the folds, least and most. log_odds: what each fold's network says of every row."""
+    """Means of the folds, lowest and highest. log_odds: of each fold's network, for every row."""
     four = 100 * np.array([shares_of(f)[:4] for f in log_odds])
     row = {}
     for column, of_folds in zip(("singles", "pairs", "threes", "fours"), four.T):
@@ -143,6 +144,22 @@ def shares_row(log_odds):
         row[f"{column}: lowest fold (%)"] = f"{of_folds.min():.1f}"
         row[f"{column}: highest fold (%)"] = f"{of_folds.max():.1f}"
     return row
+
+
+def pattern_rows(all_weights):
+    """How the neurons of each fold's network look: how many have weights of one sign, how many a
+    few stretches of one sign, how many alternate, of those that speak for a human or the machine.
+    """
+    rows = []
+    for fold, (W, _, v, _) in enumerate(all_weights, start=1):
+        changes = (W[1:] * W[:-1] < 0).sum(axis=0)  # of sign, from input to input
+        for whom, spoken in (("human", v[:, 0] > 0), ("machine", v[:, 0] < 0)):
+            of_these = changes[spoken]
+            rows.append({"fold": fold, "speak for the": whom, "neurons": len(of_these),
+                         "no change of sign": (of_these == 0).sum(),
+                         "1 to 4 changes": ((of_these >= 1) & (of_these <= 4)).sum(),
+                         "15 to 19 changes": (of_these >= 15).sum()})
+    return rows
 
 
 def networks():
@@ -157,45 +174,50 @@ def networks():
 
 
 def ask_networks(file, rows, every_row, out):
-    """Train each kind of network and draw the shifted ones. Rows of the tables of shares and of
-    sharing."""
-    shares, log_odds, parameters = [], {}, {}
+    """Train each kind of network and draw the shifted ones.
+
+    Returns {name: (parameters, log-odds of the rows (FOLDS, N), of every row (FOLDS, 2^20))}, and
+    pattern_rows() of the shifted ones."""
+    answers, patterns = {}, []
     for name, (build, setting) in networks().items():
         print(f"{file}: {name}", flush=True)
         models = train_models(build, setting, rows)
-        shares.append({"file": file, "network": name,
-                       **shares_row([log_odds_of(model, every_row) for model in models])})
-        log_odds[name] = np.array([log_odds_of(model, rows.x) for model in models])
-        parameters[name] = models[0].count_params()
+        answers[name] = (models[0].count_params(),
+                         np.array([log_odds_of(model, rows.x) for model in models]),
+                         np.array([log_odds_of(model, every_row) for model in models]))
         if setting.cyclic_shifts:
-            plot_matrices([model.get_weights() for model in models],
-                          out / f"p4_weights_folds_{file}.png")
-    sharing, unshared = [], log_odds["windows, weights of their own, Adam"]
-    for name, f in log_odds.items():
-        row = {"file": file, "network": name, "parameters": parameters[name]}
-        for column, number in p4.judge(f, unshared, rows).items():
-            column = column.replace("the first row", "windows with weights of their own")
-            row[column] = f"{number:.4f}" if "entropy" in column else f"{number:.1f}"
-        sharing.append(row)
-    return shares, sharing
+            weights = [model.get_weights() for model in models]
+            plot_matrices(weights, out / f"p4_weights_folds_{file}.png")
+            patterns = pattern_rows(weights)
+    return answers, patterns
 
 
-def ask_regressions(file, rows, every_row):
-    """Rows of the table of shares."""
-    shares, features_of_every_row = [], p4.features_of(every_row)
+def ask_regressions(rows, every_row):
+    """The same of the logistic regressions."""
+    answers, features_of_every_row = {}, p4.features_of(every_row)
     for name, features in p4.features_of(rows.x).items():
-        log_odds = []
+        of_rows, of_every_row = [], []
         for fold in range(p4.FOLDS):
             seen = rows.fold != fold
             w = p4.fit_logistic(features[seen], rows.human[seen])
-            log_odds.append(features_of_every_row[name] @ w[:-1] + w[-1])
-        shares.append({"file": file, "network": f"logistic regression, {name}",
-                       **shares_row(log_odds)})
-    return shares
+            of_rows.append(features @ w[:-1] + w[-1])
+            of_every_row.append(features_of_every_row[name] @ w[:-1] + w[-1])
+        answers[f"logistic regression, {name}"] = (len(w), np.array(of_rows),
+                                                   np.array(of_every_row))
+    return answers
+
+
+def sharing_row(parameters, f, unshared, rows):
+    """How good log-odds f (FOLDS, N) are, beside those of the windows with weights of their own."""
+    row = {"parameters": parameters}
+    for column, number in p4.judge(f, unshared, rows).items():
+        column = column.replace("the first row", "windows with weights of their own")
+        row[column] = f"{number:.4f}" if "entropy" in column else f"{number:.1f}"
+    return row
 
 
 def main():
-    parser = program.parser("What problem 4's networks look at, from all 2^20 rows.")
+    parser = program.make_parser("What problem 4's networks look at, from all 2^20 rows.")
     parser.add_argument("--course", type=program.path, help="the students' file")
     arguments = program.read(parser)
     if arguments.quick:
@@ -204,18 +226,23 @@ def main():
     files = {"study": (p4.DATA_FILE, None)}
     if arguments.course:
         files["students"] = (arguments.course, 25)
-    shares, sharing, people = [], [], []
+    shares, sharing, patterns, people = [], [], [], []
     for file, (path, rows_per_person) in files.items():
         data, rows = p4.load(path, rows_per_person)
-        every_row = all_rows(data.coding)
-        of_networks, of_sharing = ask_networks(file, rows, every_row, arguments.out)
-        shares += of_networks + ask_regressions(file, rows, every_row)
-        sharing += of_sharing
+        every_row = all_rows(data.coding)[::1024 if arguments.quick else 1]
+        answers, patterns_of_file = ask_networks(file, rows, every_row, arguments.out)
+        patterns += [{"file": file, **row} for row in patterns_of_file]
+        answers |= ask_regressions(rows, every_row)
+        _, unshared, _ = answers["windows, weights of their own, Adam"]
+        for name, (parameters, of_rows, of_every_row) in answers.items():
+            row = {"file": file, "network": name}
+            shares.append({**row, **shares_row(of_every_row)})
+            sharing.append({**row, **sharing_row(parameters, of_rows, unshared, rows)})
         spread = spread_of_people(p4.changes(data.human), rows.person[rows.human])
         people.append({"file": file, "people": rows.people,
                        "changes of side vary, times chance": f"{spread:.1f}"})
     for name, table in (("p4_shares.csv", shares), ("p4_sharing.csv", sharing),
-                        ("p4_people.csv", people)):
+                        ("p4_patterns.csv", patterns), ("p4_people.csv", people)):
         p4.write_csv(arguments.out / name, table[0], [row.values() for row in table])
 
 

@@ -72,7 +72,7 @@ def keras_fit(x, y):
 
 def main():
     global STEPS, ROUNDS
-    arguments = program.read(program.parser("The seconds of a training step, a table."))
+    arguments = program.read(program.make_parser("The seconds of a training step, a table."))
     if arguments.quick:
         STEPS, ROUNDS = 5, 1
     rng = np.random.default_rng(0)

@@ -96,7 +96,7 @@ def error_against_tensorflow(activation):
 
 
 def main():
-    arguments = program.read(program.parser("The largest relative errors of the gradients."))
+    arguments = program.read(program.make_parser("The largest relative errors of the gradients."))
     os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="-1")
     rows = []
     for check, error in (("central differences", error_against_differences),

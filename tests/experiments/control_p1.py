@@ -8,13 +8,12 @@ random direction, and with the adversarial step of length 1. On images moved by 
 with the adversarial step. Each is judged on validation images after every epoch; the test file is
 not opened.
 
-Writes p1_control.csv (the last ten epochs), p1_control.png (all epochs)
+Writes p1_control.csv: means of the last ten epochs
 """
 from concurrent.futures import ThreadPoolExecutor
 
 import program
 from search_p1 import Trial, p1, validation_accuracies
-import matplotlib.pyplot as plt
 import numpy as np
 
 from data.loader import load_images
@@ -29,21 +28,18 @@ class RandomDirection(MLP):
     """Steps of the same length, but in a random direction, drawn anew for each image."""
 
     def adversarial(self, labels):
-        dx = self.rng.normal(size=self.a[0].shape).astype(self.a[0].dtype)
-        length = np.linalg.norm(dx, axis=1, keepdims=True)
-        return self.a[0] + dx * (self.epsilon / length)
+        direction = self.rng.normal(size=self.a[0].shape).astype(self.a[0].dtype)
+        length = np.linalg.norm(direction, axis=1, keepdims=True)
+        return self.a[0] + direction * (self.epsilon / length)
 
 
 HIDDEN = (300, 300)
-WAYS = {  # name: network, trial, colour of its curves
-    "as they are, plain": (MLP, Trial("ReLU", HIDDEN, LEARNING_RATE), "0.4"),
-    "as they are, random step": (
-        RandomDirection, Trial("ReLU", HIDDEN, LEARNING_RATE, STEP), "#E69F00"),
-    "as they are, adversarial step": (
-        MLP, Trial("ReLU", HIDDEN, LEARNING_RATE, STEP), "#56B4E9"),
-    "moved, plain": (MLP, Trial("ReLU", HIDDEN, LEARNING_RATE, shift=1), "#009E73"),
-    "moved, adversarial step": (
-        MLP, Trial("ReLU", HIDDEN, LEARNING_RATE, STEP, shift=1), "#0072B2"),
+WAYS = {  # name: network, trial
+    "as they are, plain": (MLP, Trial("ReLU", HIDDEN, LEARNING_RATE)),
+    "as they are, random step": (RandomDirection, Trial("ReLU", HIDDEN, LEARNING_RATE, STEP)),
+    "as they are, adversarial step": (MLP, Trial("ReLU", HIDDEN, LEARNING_RATE, STEP)),
+    "moved, plain": (MLP, Trial("ReLU", HIDDEN, LEARNING_RATE, shift=1)),
+    "moved, adversarial step": (MLP, Trial("ReLU", HIDDEN, LEARNING_RATE, STEP, shift=1)),
 }
 
 
@@ -51,7 +47,7 @@ def train_all(x, y):
     """The validation accuracies (%) of all ways: {name: (seeds, epochs)}."""
     pool = ThreadPoolExecutor(p1.usable_cores())
     running = {}
-    for name, (network_class, trial, _) in WAYS.items():
+    for name, (network_class, trial) in WAYS.items():
         for seed in SEEDS:
             running[name, seed] = pool.submit(validation_accuracies, trial, seed, x, y,
                                               network_class)
@@ -62,28 +58,12 @@ def train_all(x, y):
     return accuracies
 
 
-def plot(accuracies, folder):
-    figure, axes = plt.subplots(figsize=(8.3, 4.6))
-    for name, curves in accuracies.items():
-        colour = WAYS[name][2]
-        epochs = range(1, curves.shape[1] + 1)
-        for seed, curve, line in zip(SEEDS, curves, ("-", ":")):
-            label = name if seed == SEEDS[0] else None
-            axes.plot(epochs, curve, line, color=colour, label=label)
-    axes.set(xlabel="epoch", ylabel="validation accuracy (%)", ylim=(97, 99.5))
-    axes.set_title("Images as they are or moved, and three kinds of steps (two seeds each: solid "
-                   "and dotted)", size=10)
-    axes.legend(loc="lower right", ncols=2)
-    p1.save(figure, folder / "p1_control.png")
-
-
 def main():
-    arguments = program.read(program.parser("The control of adversarial training."))
+    arguments = program.read(program.make_parser("The control of adversarial training."))
     images = 60_000
     if arguments.quick:
         images, p1.EPOCHS = 600, 1
     accuracies = train_all(*load_images(p1.TRAIN_FILE, images))
-    plot(accuracies, arguments.out)
     rows = []
     for name, curves in accuracies.items():
         images_are, step = name.split(", ")

@@ -130,7 +130,7 @@ def plot_pixels(networks, x, folder):
 
 
 def main():
-    arguments = program.read(program.parser("Problem 3's ingredients and optimizers."))
+    arguments = program.read(program.make_parser("Problem 3's ingredients and optimizers."))
     epochs_at_most = 40
     if arguments.quick:
         p3.TRAIN_IMAGES, p3.VALIDATION_IMAGES, p3.SEEDS, epochs_at_most = 1000, 200, (0,), 2

@@ -41,7 +41,7 @@ def lines_of(title, met):
 
 
 def main():
-    arguments = program.read(program.parser("The order of the samples in each epoch."))
+    arguments = program.read(program.make_parser("The order of the samples in each epoch."))
 
     met = []
     keras.utils.set_random_seed(0)

@@ -85,7 +85,8 @@ def run(trials, seeds, x, y):
     pool = ThreadPoolExecutor(p1.usable_cores())
     running = {}
     for trial in trials:
-        for seed in seeds[:3 if trial in DECIDING else 2]:
+        number_of_seeds = 3 if trial in DECIDING else 2
+        for seed in seeds[:number_of_seeds]:
             running[trial, seed] = pool.submit(validation_accuracies, trial, seed, x, y)
     rows = []
     for trial in trials:
@@ -100,7 +101,7 @@ def run(trials, seeds, x, y):
 
 
 def main():
-    arguments = program.read(program.parser("Settings for problem 1, on validation images."))
+    arguments = program.read(program.make_parser("Settings for problem 1, on validation images."))
     trials, seeds, images = [*DECIDING, *OTHERS], SEEDS, 60_000
     if arguments.quick:
         trials, seeds, images, p1.EPOCHS = trials[-2:], SEEDS[:1], 600, 1

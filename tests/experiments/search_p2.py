@@ -104,7 +104,7 @@ def run(trials, seeds, images):
 
 def main():
     global REPEATS
-    arguments = program.read(program.parser("Settings for problem 2, on validation images."))
+    arguments = program.read(program.make_parser("Settings for problem 2, on validation images."))
     trials, seeds, images = TRIALS, SEEDS, 60_000
     if arguments.quick:
         trials, seeds, images, REPEATS = [Trial(0.001, 128, 1)], SEEDS[:1], 600, 1
