@@ -112,15 +112,6 @@ def test_cost_of_an_impossible_class_is_finite():
     assert np.isfinite(net.cost(samples(3, 6, 4, dtype=np.float32)[0], np.zeros(3, int)))
 
 
-@pytest.mark.parametrize("activation", ["ReLU", "tanh"])
-def test_overfits_twenty_samples(activation):
-    net = MLP((30, 40, 10), activation, np.random.default_rng(0), epsilon=0.1)
-    x, labels = samples(20, 30, 10, dtype=np.float32)
-    for _ in range(300):
-        net.train_epoch(x, labels, 5, 0.2)
-    assert net.accuracy(x, labels) == 1
-
-
 def test_step_is_gradient_descent():
     net = network((3, 4, 2))
     before = [array.copy() for array in parameters(net)]
