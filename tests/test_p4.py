@@ -455,6 +455,7 @@ def test_regularity_is_drawn_for_people_machine_and_an_exact_coin(run):
                           ("a coin (exact)", [comb(19, k) / 2 ** 19 for k in range(20)])):
         assert list(lines[label].get_xdata()) == list(range(20))
         np.testing.assert_allclose(lines[label].get_ydata(), 100 * np.array(shares))
+    assert list(axes.get_xticks()) == list(range(20))
     limits = [line.get_xdata()[0] for label, line in lines.items() if label[0] == "_"]
     assert limits == [5.5, 13.5]
     for text, limit, side in zip(axes.texts, limits, ("right", "left"), strict=True):
