@@ -69,8 +69,6 @@ NETWORK = f"784-{HIDDEN}-10, dropout {DROPOUT}, L2 {L2_COEFFICIENT}, seed {SEEDS
 
 CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker",
            "Bag", "Ankle boot")
-UPPER_BODY = (0, 2, 3, 4, 6)  # T-shirt/top, Pullover, Dress, Coat, Shirt
-FOOTWEAR = (5, 7, 9)  # Sandal, Sneaker, Ankle boot
 
 
 def build():
@@ -177,11 +175,6 @@ def pairs_by_frequency(counts):
     either_way = mistakes[i, j] + mistakes[j, i]
     order = np.argsort(-either_way, kind="stable")
     return np.column_stack([i, j])[order]
-
-
-def mistakes_within(counts, classes):
-    """How many mistakes have their true and their predicted class among these classes."""
-    return int(mistakes_of(counts)[np.ix_(classes, classes)].sum())
 
 
 def images_taken_for(i, j, y, p):
@@ -332,7 +325,6 @@ def write_pairs(pairs, matrices, folder):
 def results_of(matrices, histories):
     """The numbers of p2_results.json. matrices (seeds, 10, 10): counts; histories as by train()."""
     accuracies = accuracy_of(matrices)
-    shown = matrices[0]
     return {
         "learning_rate": LEARNING_RATE, "batch_size": BATCH_SIZE, "epochs": EPOCHS,
         "test_accuracy_of_each_seed": accuracies.tolist(),
@@ -340,10 +332,7 @@ def results_of(matrices, histories):
             history["val_accuracy"][-1] for history in histories],
         "test_accuracy_mean": accuracies.mean(),
         "test_accuracy_standard_deviation": accuracies.std(ddof=1),
-        "test_accuracy_of_the_network_shown": accuracies[0],
-        "mistakes": int(mistakes_of(shown).sum()),
-        "mistakes_within_upper_body": mistakes_within(shown, UPPER_BODY),
-        "mistakes_within_footwear": mistakes_within(shown, FOOTWEAR)}
+        "test_accuracy_of_the_network_shown": accuracies[0]}
 
 
 def main():

@@ -185,7 +185,8 @@ def load(path, rows_per_person):
         raise DataError(f"{path}: found {n} human and {m} machine rows, of {people} people; "
                         f"expected 100 of each, of {FOLDS} people, at least; use a larger file")
 
-    person_of_machine = person[np.arange(m) * n // m]  # machine row i stands beside i n/m
+    # Machine row i goes to the person of human row i n/m, rounded down.
+    person_of_machine = person[np.arange(m) * n // m]
     person = np.concatenate([person, person_of_machine])
     human = np.arange(n + m) < n
     x = np.concatenate([data.human, data.machine]).astype(np.float32)

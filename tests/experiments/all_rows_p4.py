@@ -229,7 +229,9 @@ def main():
     shares, sharing, patterns, people = [], [], [], []
     for file, (path, rows_per_person) in files.items():
         data, rows = p4.load(path, rows_per_person)
-        every_row = all_rows(data.coding)[::1024 if arguments.quick else 1]
+        every_row = all_rows(data.coding)
+        if arguments.quick:
+            every_row = every_row[::1024]
         answers, patterns_of_file = ask_networks(file, rows, every_row, arguments.out)
         patterns += [{"file": file, **row} for row in patterns_of_file]
         answers |= ask_regressions(rows, every_row)

@@ -33,7 +33,7 @@ HEADER = ["file", "SHA-256 of the model file begins", "TensorFlow", "h5py",
           "largest difference from numpy", "cross-entropy of all rows", "accuracy of all rows (%)"]
 
 
-def path(text):
+def path_argument(text):
     """A path on the command line."""
     if not text:
         raise argparse.ArgumentTypeError("found an empty name")
@@ -53,11 +53,11 @@ def in_numpy(path, x):
 def main():
     parser = argparse.ArgumentParser(description="The model of problem 4 in this TensorFlow.")
     parser.add_argument("--quick", action="store_true", help="write into a temporary folder")
-    parser.add_argument("--out", type=path,
+    parser.add_argument("--out", type=path_argument,
                         help="folder for the table (default: outputs/beyond/)")
     parser.add_argument("--file", default="study", help="what the rows are called in the table")
-    parser.add_argument("--model", type=path, default=ROOT / "outputs" / "p4_model.hdf5")
-    parser.add_argument("--data", type=path, default=ROOT / "data" / "binary_random.hdf5")
+    parser.add_argument("--model", type=path_argument, default=ROOT / "outputs" / "p4_model.hdf5")
+    parser.add_argument("--data", type=path_argument, default=ROOT / "data" / "binary_random.hdf5")
     arguments = parser.parse_args()
     default = tempfile.mkdtemp() if arguments.quick else ROOT / "outputs" / "beyond"
     out = arguments.out or Path(default)
